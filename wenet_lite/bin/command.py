@@ -1,0 +1,37 @@
+"""What every command shares: one-line errors, exit codes and logging to standard error."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from wenet_lite.errors import WenetLiteError
+
+Main = Callable[[Sequence[str] | None], int]
+
+
+def run(main: Main, argv: Sequence[str] | None = None) -> int:
+    """Run a command's `main` and turn a user's mistake into one line and exit status 1.
+
+    Returns:
+        the exit status: what `main` returned, 1 for a mistake in input, 130 when interrupted.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    name = main.__module__.rpartition(".")[2]
+    if name == "__main__":
+        name = os.path.basename(sys.argv[0]).removesuffix(".py")
+    try:
+        return main(argv)
+    except WenetLiteError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        print(f"{name}: {error.filename or 'output'}: {error.strerror} (free space or choose another folder)", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

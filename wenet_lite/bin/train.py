@@ -1,0 +1,60 @@
+"""Train a model, alone or under torchrun; the same command goes on where a killed run stopped."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from wenet_lite.bin import command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `wenet-lite train`."""
+    parser = argparse.ArgumentParser(prog="train", description=__doc__)
+    parser.add_argument("--config", required=True, help="experiment YAML")
+    parser.add_argument("--train-data", required=True, help="data.list to train on")
+    parser.add_argument("--dev-data", required=True, help="data.list to measure after each epoch")
+    parser.add_argument("--lang-dir", required=True, help="BPE model, units and text rules")
+    parser.add_argument("--cmvn", required=True, help="global_cmvn of the training data")
+    parser.add_argument("--exp-dir", required=True, help="receives train.yaml, checkpoints/, metrics.jsonl, tensorboard/")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
+    args = parser.parse_args(argv)
+
+    import torch
+
+    from wenet_lite.distributed import World, process_group
+    from wenet_lite.experiment import DataPaths, build_recipe, read_experiment, write_experiment
+    from wenet_lite.model.asr_model import count_parameters
+    from wenet_lite.training.trainer import Trainer
+
+    config = read_experiment(args.config, args.set)
+    paths = DataPaths(args.train_data, args.dev_data, args.lang_dir, args.cmvn)
+    device = _device(args.device, World.from_environment().local_rank)
+    with process_group(device) as world:
+        recipe = build_recipe(config, paths, world, device)
+        exp_dir = Path(args.exp_dir)
+        if world.is_main:
+            exp_dir.mkdir(parents=True, exist_ok=True)
+            write_experiment(config, paths, exp_dir)
+            logging.info(
+                "%.2f M parameters on %s, %d processes of %d threads",
+                count_parameters(recipe.model) / 1e6, device, world.size, torch.get_num_threads(),
+            )  # fmt: skip
+        Trainer(recipe, exp_dir, world, device).run()
+    return 0
+
+
+def _device(name: str | None, local_rank: int):  # type: ignore[no-untyped-def]
+    import torch
+
+    if name == "cpu" or (name is None and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
+
+
+if __name__ == "__main__":
+    raise SystemExit(command.run(main))

@@ -1,0 +1,112 @@
+"""Global cepstral mean and variance normalisation: its statistics and its layer."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from wenet_lite.errors import DataError
+
+_VARIANCE_FLOOR = 1e-20
+
+
+@dataclass(frozen=True)
+class CmvnStats:
+    """Sums over all frames of a corpus.
+
+    Attributes:
+        total: (dim,) sum of the features, float64.
+        total_squares: (dim,) sum of their squares, float64.
+        num_frames: frames summed.
+    """
+
+    total: Tensor
+    total_squares: Tensor
+    num_frames: int
+
+    @classmethod
+    def of(cls, features: Tensor) -> CmvnStats:
+        """Statistics of (frames, dim) features."""
+        features = features.double()
+        return cls(features.sum(0), features.square().sum(0), features.shape[0])
+
+    def __add__(self, other: CmvnStats) -> CmvnStats:
+        return CmvnStats(
+            self.total + other.total, self.total_squares + other.total_squares, self.num_frames + other.num_frames
+        )
+
+    def mean_and_istd(self) -> tuple[Tensor, Tensor]:
+        """(dim,) mean and inverse standard deviation, float32."""
+        mean = self.total / self.num_frames
+        variance = self.total_squares / self.num_frames - mean.square()
+        return mean.float(), variance.clamp(min=_VARIANCE_FLOOR).rsqrt().float()
+
+
+def write_cmvn(stats: CmvnStats, path: str | os.PathLike[str]) -> None:
+    """Write statistics as JSON in WeNet's keys `mean_stat`, `var_stat` (sums) and `frame_num`, by rename."""
+    tree = {
+        "schema": 1,
+        "mean_stat": stats.total.tolist(),
+        "var_stat": stats.total_squares.tolist(),
+        "frame_num": stats.num_frames,
+    }
+    target = Path(path)
+    temporary = target.with_name(target.name + ".tmp")
+    temporary.write_text(json.dumps(tree) + "\n", encoding="utf-8")
+    temporary.replace(target)
+
+
+def read_cmvn(path: str | os.PathLike[str]) -> CmvnStats:
+    """Read statistics that `write_cmvn` or WeNet wrote.
+
+    Raises:
+        DataError: if the file is missing, is not such JSON, or counts no frame.
+    """
+    try:
+        tree = json.loads(Path(path).read_text(encoding="utf-8"))
+        stats = CmvnStats(
+            torch.tensor(tree["mean_stat"], dtype=torch.float64),
+            torch.tensor(tree["var_stat"], dtype=torch.float64),
+            int(tree["frame_num"]),
+        )
+    except OSError as error:
+        raise DataError(f"cannot read CMVN statistics: {error.strerror}", path=path, cure="stage 2 makes them") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError("is not a JSON of CMVN statistics", path=path, cure="make it anew with stage 2") from error
+    if stats.num_frames < 1 or stats.total.shape != stats.total_squares.shape:
+        raise DataError("CMVN statistics count no frame or differ in size", path=path, cure="make it anew with stage 2")
+    return stats
+
+
+class GlobalCmvn(nn.Module):
+    """(x - mean) / standard deviation, with the corpus's statistics.
+
+    Args:
+        dim: size of a feature vector; the buffers start as mean 0 and istd 1.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("istd", torch.ones(dim))
+
+    def set_stats(self, stats: CmvnStats) -> None:
+        """Take over the statistics of a corpus.
+
+        Raises:
+            DataError: if their size is another one.
+        """
+        mean, istd = stats.mean_and_istd()
+        if mean.shape != self.mean.shape:
+            raise DataError(f"CMVN statistics have {len(mean)} dimensions, the features {len(self.mean)}")
+        self.mean.copy_(mean)
+        self.istd.copy_(istd)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalise (batch, frames, dim)."""
+        return (features - self.mean) * self.istd

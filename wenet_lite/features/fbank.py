@@ -1,0 +1,90 @@
+"""Kaldi's log-mel filterbank over a batch of padded waveforms."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+SAMPLE_RATE = 16000
+FRAME_LENGTH = 400
+"""Samples a frame: 25 ms at 16 kHz."""
+FRAME_SHIFT = 160
+"""Samples from one frame to the next: 10 ms at 16 kHz."""
+_FFT_LENGTH = 512
+_PREEMPHASIS = 0.97
+_LOW_FREQUENCY = 20.0
+_HIGH_FREQUENCY = 8000.0
+_INT16_SCALE = 32768.0
+_LOG_FLOOR = 1.1920928955078125e-07
+"""Energies below float32's epsilon are raised to it before the logarithm, as in Kaldi."""
+
+
+@dataclass(frozen=True)
+class FbankConfig:
+    """Attributes:
+    num_mel_bins: triangular filters between 20 Hz and 8 kHz.
+    dither: standard deviation of the Gaussian noise added to int16-scaled samples in training; 0 adds none.
+    """
+
+    num_mel_bins: int = 80
+    dither: float = 0.0
+
+
+def num_frames(num_samples: int) -> int:
+    """Frames that `num_samples` samples at 16 kHz give: 1 + (n - 400) // 160 (Kaldi's snip_edges)."""
+    return 0 if num_samples < FRAME_LENGTH else 1 + (num_samples - FRAME_LENGTH) // FRAME_SHIFT
+
+
+class Fbank(nn.Module):
+    """Log-mel energies as Kaldi's `compute-fbank-feats` makes them: povey window, pre-emphasis 0.97,
+    DC removal, power spectrum of 512 points, snip_edges.
+
+    A frame depends on its own 400 samples only, so padding never changes a valid frame.
+
+    Args:
+        config: number of filters, and the dither of training.
+    """
+
+    def __init__(self, config: FbankConfig) -> None:
+        super().__init__()
+        self.dither = config.dither
+        window = torch.hann_window(FRAME_LENGTH, periodic=False, dtype=torch.float64).pow(0.85)
+        self.register_buffer("window", window.float(), persistent=False)
+        self.register_buffer("filters", _mel_filters(config.num_mel_bins).float(), persistent=False)
+
+    def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute features.
+
+        Args:
+            waveforms: (batch, samples) in [-1, 1], 16 kHz.
+            num_samples: (batch,) valid samples of each row.
+        Returns:
+            features (batch, frames, num_mel_bins), natural log, and (batch,) valid frames.
+        """
+        lens = torch.where(num_samples < FRAME_LENGTH, 0, 1 + (num_samples - FRAME_LENGTH) // FRAME_SHIFT)
+        if waveforms.shape[1] < FRAME_LENGTH:
+            return waveforms.new_zeros(waveforms.shape[0], 0, self.filters.shape[1]), lens
+        frames = (waveforms * _INT16_SCALE).unfold(1, FRAME_LENGTH, FRAME_SHIFT)
+        if self.training and self.dither > 0:
+            frames = frames + self.dither * torch.randn_like(frames)
+        frames = frames - frames.mean(dim=2, keepdim=True)
+        previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
+        frames = (frames - _PREEMPHASIS * previous) * self.window
+        power = torch.fft.rfft(frames, n=_FFT_LENGTH).abs().square()
+        # The Nyquist bin carries no filter weight in Kaldi.
+        energies = power[..., : _FFT_LENGTH // 2] @ self.filters
+        return energies.clamp(min=_LOG_FLOOR).log(), lens
+
+
+def _mel_filters(num_mel_bins: int) -> Tensor:
+    """(256, num_mel_bins) triangles, equally spaced on Kaldi's mel scale 1127 ln(1 + f / 700), float64."""
+    low, high = (1127.0 * math.log(1.0 + f / 700.0) for f in (_LOW_FREQUENCY, _HIGH_FREQUENCY))
+    edges = torch.linspace(low, high, num_mel_bins + 2, dtype=torch.float64)
+    frequencies = torch.arange(_FFT_LENGTH // 2, dtype=torch.float64) * (SAMPLE_RATE / _FFT_LENGTH)
+    mel = (1127.0 * torch.log(1.0 + frequencies / 700.0)).unsqueeze(1)
+    rising = (mel - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - mel) / (edges[2:] - edges[1:-1])
+    return torch.minimum(rising, falling).clamp(min=0.0)

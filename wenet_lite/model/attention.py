@@ -1,0 +1,107 @@
+"""Multi-head attention, plain and with WeNet's position term."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+MASKED = -6e4
+"""Score of a masked key: its weight is exactly 0, and half precision can hold it."""
+
+
+def sinusoids(positions: Tensor, dim: int) -> Tensor:
+    """Interleaved sine and cosine of positions (Vaswani et al., 2017, section 3.5).
+
+    Args:
+        positions: (...) integer positions; there is no largest one.
+        dim: size of an embedding, even.
+    Returns:
+        (..., dim) float32.
+    """
+    steps = torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32)
+    angles = positions.to(torch.float32).unsqueeze(-1) * torch.exp(steps * -(math.log(10000.0) / dim))
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+
+
+class MultiHeadedAttention(nn.Module):
+    """Scaled dot-product attention.
+
+    Args:
+        num_heads: heads; divides `dim`.
+        dim: size of inputs and output.
+        dropout_rate: dropout on the attention weights.
+    """
+
+    def __init__(self, num_heads: int, dim: int, dropout_rate: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.d_k = dim // num_heads
+        self.dropout_rate = dropout_rate
+        self.masked = MASKED
+        self.linear_q = nn.Linear(dim, dim)
+        self.linear_k = nn.Linear(dim, dim)
+        self.linear_v = nn.Linear(dim, dim)
+        self.linear_out = nn.Linear(dim, dim)
+
+    def forward(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """Attend from `query` to `memory`.
+
+        Args:
+            query: (batch, queries, dim).
+            memory: (batch, keys, dim).
+            mask: (batch or 1, queries or 1, keys), true where a query may look.
+        Returns:
+            (batch, queries, dim).
+        """
+        q = self._heads(self.linear_q(query))
+        k = self._heads(self.linear_k(memory))
+        v = self._heads(self.linear_v(memory))
+        bias = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, self.masked).unsqueeze(1)
+        return self._attend(q, k, v, bias)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(batch, time, dim) to (batch, heads, time, d_k)."""
+        return x.view(x.shape[0], x.shape[1], self.num_heads, self.d_k).transpose(1, 2)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+        dropout = self.dropout_rate if self.training else 0.0
+        context = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
+        return self.linear_out(context.transpose(1, 2).flatten(2))
+
+
+class RelPositionMultiHeadedAttention(MultiHeadedAttention):
+    """Self-attention with WeNet's `rel_pos` term, for whole utterances and for streams.
+
+    The score of key j for query i is ((q_i + u) . k_j + (q_i + v) . p_j) / sqrt(d_k), where p_j projects
+    the embedding of the *absolute* position j (WeNet omits Transformer-XL's shift). It equals
+    q_i . (k_j + p_j) plus a term of the key alone, so one matrix product does.
+    """
+
+    def __init__(self, num_heads: int, dim: int, dropout_rate: float) -> None:
+        super().__init__(num_heads, dim, dropout_rate)
+        self.linear_pos = nn.Linear(dim, dim, bias=False)
+        self.pos_bias_u = nn.Parameter(torch.empty(num_heads, self.d_k))
+        self.pos_bias_v = nn.Parameter(torch.empty(num_heads, self.d_k))
+        nn.init.xavier_uniform_(self.pos_bias_u)
+        nn.init.xavier_uniform_(self.pos_bias_v)
+
+    def forward_self(self, x: Tensor, mask: Tensor, pos_emb: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """Attend from `x` to the cached frames and itself.
+
+        Args:
+            x: (batch, time, dim).
+            mask: (batch or 1, time or 1, cache_frames + time), true where a frame may look.
+            pos_emb: (batch or 1, cache_frames + time, dim) embeddings of the keys' positions.
+            cache: (batch, heads, cache_frames, 2 * d_k) keys and values of earlier frames.
+        Returns:
+            (batch, time, dim), and (batch, heads, cache_frames + time, 2 * d_k) keys and values.
+        """
+        q = self._heads(self.linear_q(x))
+        k = torch.cat([cache[..., : self.d_k], self._heads(self.linear_k(x))], dim=2)
+        v = torch.cat([cache[..., self.d_k :], self._heads(self.linear_v(x))], dim=2)
+        p = self._heads(self.linear_pos(pos_emb))
+        of_key = (k * self.pos_bias_u.unsqueeze(1)).sum(-1) + (p * self.pos_bias_v.unsqueeze(1)).sum(-1)
+        bias = (of_key / math.sqrt(self.d_k)).unsqueeze(2).masked_fill(~mask.unsqueeze(1), self.masked)
+        return self._attend(q, k + p, v, bias), torch.cat([k, v], dim=-1)

@@ -1,0 +1,32 @@
+"""Text rules: what is done to a transcript before it becomes units, stated once and applied everywhere."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """Attributes:
+    case: letter case of the units.
+    normalise: Unicode normal form NFC, so that one letter has one spelling.
+    remove: characters dropped, such as punctuation.
+    """
+
+    case: Literal["upper", "lower", "keep"] = "upper"
+    normalise: bool = True
+    remove: str = ""
+
+    def __call__(self, text: str) -> str:
+        """Apply the rules; runs of white space become one space, none at the ends."""
+        if self.normalise:
+            text = unicodedata.normalize("NFC", text)
+        if self.remove:
+            text = text.translate({ord(character): None for character in self.remove})
+        if self.case == "upper":
+            text = text.upper()
+        elif self.case == "lower":
+            text = text.lower()
+        return " ".join(text.split())

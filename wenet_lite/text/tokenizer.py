@@ -1,0 +1,82 @@
+"""From text to unit ids and back, by the files of a lang directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from wenet_lite.config import from_dict, load_yaml
+from wenet_lite.errors import DataError
+from wenet_lite.text.rules import TextRules
+
+BLANK, UNKNOWN, SOS_EOS = "<blank>", "<unk>", "<sos/eos>"
+SPECIAL_UNITS = (BLANK, UNKNOWN, SOS_EOS)
+"""The units with ids 0, 1 and 2."""
+LANG_FILES = ("bpe.model", "units.txt", "text_rules.yaml")
+"""What a lang directory holds."""
+_WORD_START = "▁"
+
+
+def read_units(path: str | os.PathLike[str]) -> dict[str, int]:
+    """Read units.txt, `<unit> <id>` a line.
+
+    Raises:
+        DataError: if a line is malformed, ids are not 0, 1, 2, ... or the special units are not the first three.
+    """
+    units: dict[str, int] = {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise DataError(f"cannot read the units: {error.strerror}", path=path, cure="stage 3 makes them") from error
+    for number, line in enumerate(lines[:-1] if not lines[-1] else lines, 1):
+        unit, _, index = line.rpartition(" ")
+        if not unit or index != str(number - 1) or unit in units:
+            raise DataError(f"expected '<unit> {number - 1}', found '{line}'", path=path, line=number)
+        units[unit] = number - 1
+    if tuple(units)[:3] != SPECIAL_UNITS:
+        raise DataError(f"the first three units must be {', '.join(SPECIAL_UNITS)}", path=path)
+    return units
+
+
+def write_units(pieces: Iterable[str], path: str | os.PathLike[str]) -> None:
+    """Write units.txt: the special units, then `pieces` in their order from id 3."""
+    lines = [f"{unit} {index}\n" for index, unit in enumerate([*SPECIAL_UNITS, *pieces])]
+    Path(path).write_text("".join(lines), encoding="utf-8")
+
+
+class BpeTokenizer:
+    """Sentencepiece pieces, numbered by units.txt.
+
+    Args:
+        lang_dir: holds `bpe.model`, `units.txt` and `text_rules.yaml`.
+    Raises:
+        DataError: if a file is missing or malformed.
+    """
+
+    def __init__(self, lang_dir: str | os.PathLike[str]) -> None:
+        import sentencepiece
+
+        folder = Path(lang_dir)
+        self.rules = from_dict(TextRules, load_yaml(folder / "text_rules.yaml"), path=folder / "text_rules.yaml")
+        self.units = read_units(folder / "units.txt")
+        self._pieces = list(self.units)
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_file=os.fspath(folder / "bpe.model"))
+        except (OSError, RuntimeError) as error:
+            raise DataError("cannot load the BPE model", path=folder / "bpe.model", cure="stage 3 makes it") from error
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of units, special ones included."""
+        return len(self.units)
+
+    def encode(self, text: str) -> list[int]:
+        """Unit ids of a text to which the rules have been applied."""
+        unknown = self.units[UNKNOWN]
+        return [self.units.get(piece, unknown) for piece in self._processor.encode(text, out_type=str)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of unit ids; `▁` starts a word, special units other than `<unk>` are silent."""
+        pieces = (self._pieces[i] for i in ids if i not in (0, 2))
+        return "".join(pieces).replace(_WORD_START, " ").strip()

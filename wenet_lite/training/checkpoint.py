@@ -1,0 +1,106 @@
+"""Training checkpoints: one atomic file with all that a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wenet_lite.errors import CheckpointError
+
+SCHEMA = 1
+_NAME = re.compile(r"step_(\d{8})\.pt")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Attributes:
+    update: updates done.
+    epoch: epoch of the next update.
+    update_in_epoch: updates of that epoch already done.
+    model, optimizer: their state_dict.
+    config: resolved configuration of the run, as plain mappings.
+    dev_loss: loss on the dev set at this update, if it was measured there.
+    """
+
+    update: int
+    epoch: int
+    update_in_epoch: int
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    config: dict[str, Any]
+    dev_loss: float | None
+
+
+def checkpoint_path(folder: Path, update: int) -> Path:
+    """`step_<updates>.pt` in `folder`."""
+    return folder / f"step_{update:08d}.pt"
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> Path:
+    """Write a checkpoint: to a temporary name, flushed to the disk, then renamed."""
+    path = checkpoint_path(folder, checkpoint.update)
+    save_atomically({"schema": SCHEMA, **vars(checkpoint)}, path)
+    return path
+
+
+def save_atomically(tree: Any, path: Path) -> None:
+    """`torch.save` that leaves either the whole file or none under `path`."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            torch.save(tree, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    temporary.replace(path)
+
+
+def load_tensors(path: str | os.PathLike[str]) -> Any:
+    """`torch.load` without executing code from the file, onto the CPU.
+
+    Raises:
+        CheckpointError: if the file is missing, torn or holds more than tensors and plain values.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError("no such checkpoint", path=path) from error
+    except (RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, OSError) as error:
+        raise CheckpointError("is torn or not a checkpoint", path=path) from error
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: if the file is torn or of another schema.
+    """
+    tree = load_tensors(path)
+    if not isinstance(tree, dict) or tree.pop("schema", None) != SCHEMA:
+        raise CheckpointError(f"is not a training checkpoint of schema {SCHEMA}", path=path)
+    return Checkpoint(**tree)
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints of a run, oldest first."""
+    return sorted(path for path in folder.glob("step_*.pt") if _NAME.fullmatch(path.name))
+
+
+def load_latest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that can be read; a torn one is named and passed over."""
+    for path in reversed(list_checkpoints(folder)):
+        try:
+            return load_checkpoint(path)
+        except CheckpointError as error:
+            logging.warning("%s; trying the one before", error)
+    return None

@@ -1,0 +1,322 @@
+"""The training loop: read it from `Trainer.run` down."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from wenet_lite.data.batch_plan import BatchPlan, EpochPlan
+from wenet_lite.data.dataset import Batch, SpeechDataset, load
+from wenet_lite.distributed import World
+from wenet_lite.errors import DataError, WenetLiteError
+from wenet_lite.features.fbank import SAMPLE_RATE, Fbank
+from wenet_lite.features.spec_augment import SpecAugmentConfig, spec_augment
+from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.model.mask import TrainingChunk, draw_training_chunk
+from wenet_lite.training.checkpoint import Checkpoint, list_checkpoints, load_latest, save_checkpoint
+from wenet_lite.training.monitor import Monitor
+from wenet_lite.training.optimizer import OptimizerConfig, ScheduleConfig, build_optimizer, learning_rate
+from wenet_lite.training.validation import Validator
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Attributes:
+    max_epochs: passes over the training data.
+    grad_clip: largest norm of an update's gradient.
+    max_bad_updates: updates in a row with a gradient that is not finite, after which the run stops.
+    max_bad_fraction: part of an epoch's utterances that may be unreadable.
+    log_interval: updates between two records of metrics.
+    checkpoint_interval: updates between two checkpoints, besides the one after each epoch.
+    keep_checkpoints: newest checkpoints kept.
+    keep_best: checkpoints with the lowest dev loss kept besides.
+    num_workers: processes that load data, for each rank.
+    optimizer, schedule: how weights and learning rate move.
+    spec_augment: masks on the features; null for none.
+    """
+
+    max_epochs: int = 120
+    grad_clip: float = 5.0
+    max_bad_updates: int = 20
+    max_bad_fraction: float = 0.01
+    log_interval: int = 100
+    checkpoint_interval: int = 1000
+    keep_checkpoints: int = 2
+    keep_best: int = 10
+    num_workers: int = 1
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    spec_augment: SpecAugmentConfig | None = field(default_factory=SpecAugmentConfig)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run trains, and on what.
+
+    Attributes:
+        model: on its device already.
+        fbank: the front end, on the same device.
+        dataset: training utterances.
+        plan: their batches.
+        validator: measures the dev set.
+        config: the trainer's options.
+        seed: of every draw.
+        resolved: the whole configuration as plain mappings, kept in checkpoints.
+    """
+
+    model: AsrModel
+    fbank: Fbank
+    dataset: SpeechDataset
+    plan: BatchPlan
+    validator: Validator
+    config: TrainingConfig
+    seed: int
+    resolved: dict[str, Any]
+
+
+class Trainer:
+    """Trains a model under any number of ranks.
+
+    An update takes the G micro-batches that the plan gives it; the ranks share them, the summed gradient
+    is divided by the update's utterances, so the weights do not depend on the number of ranks but for
+    rounding. Gradients travel as one flat tensor. Every draw is keyed by (seed, update), so a run that is
+    killed and started again ends with the same weights.
+
+    Args:
+        recipe: model, data and options.
+        exp_dir: receives `checkpoints/`, `metrics.jsonl` and `tensorboard/`.
+        world: this process among the ranks.
+        device: where the model is.
+    """
+
+    def __init__(self, recipe: Recipe, exp_dir: Path, world: World, device: torch.device) -> None:
+        if recipe.plan.config.micro_batches_per_update % world.size:
+            raise WenetLiteError(
+                f"{world.size} processes cannot share {recipe.plan.config.micro_batches_per_update} micro-batches",
+                cure="set batch.micro_batches_per_update to a multiple of the number of processes",
+            )
+        self.recipe, self.config, self.model = recipe, recipe.config, recipe.model
+        self.world, self.device = world, device
+        self.optimizer = build_optimizer(recipe.model, recipe.config.optimizer)
+        self.folder = exp_dir / "checkpoints"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.total_updates = sum(recipe.plan.epoch(e).num_updates for e in range(recipe.config.max_epochs))
+        self.update = self.epoch = self.update_in_epoch = 0
+        self._resume()
+        self.monitor = Monitor(exp_dir, self.update, self.total_updates) if world.is_main else None
+        self.meter = _Meter(device)
+        self.bad_updates = 0
+
+    def run(self) -> None:
+        """Train to the last epoch."""
+        while self.epoch < self.config.max_epochs:
+            self._train_epoch(self.recipe.plan.epoch(self.epoch))
+            self.epoch, self.update_in_epoch = self.epoch + 1, 0
+            dev = self.recipe.validator.measure(self.model)
+            if self.monitor:
+                self.monitor.record("dev", self.update, {"epoch": self.epoch, **dev})
+            self._save(dev["loss"])
+        if self.monitor:
+            self.monitor.close()
+
+    def _train_epoch(self, plan: EpochPlan) -> None:
+        self.model.train()
+        self.recipe.fbank.train()
+        share = list(plan.of_rank(self.world.rank, self.world.size, self.update_in_epoch))
+        batches = iter(load(self.recipe.dataset, [m for _, m in share], self.config.num_workers, self._on_gpu))
+        per_rank = plan.micro_batches_per_update // self.world.size
+        failed: dict[str, str] = {}
+        while self.update_in_epoch < plan.num_updates:
+            num_utterances = sum(len(m.indices) for m in plan.update(self.update_in_epoch))
+            chunk = self._training_chunk()
+            for i in range(per_rank):
+                number = i * self.world.size + self.world.rank
+                self._accumulate(next(batches), num_utterances, number, chunk, failed)
+            self._step()
+            self._after_update(plan)
+        self._report_failed(failed, len(self.recipe.plan.kept))
+
+    def _accumulate(
+        self, batch: Batch, num_utterances: int, number: int, chunk: TrainingChunk, failed: dict[str, str]
+    ) -> None:
+        """Add the gradient of micro-batch `number` of this update."""
+        failed.update(batch.failed)
+        if not batch.keys:
+            return
+        draw = (self.recipe.seed * 1_000_003 + self.update) * 1_009 + number
+        torch.manual_seed(draw)
+        batch = batch.to(self.device)
+        features, lens = self.recipe.fbank(batch.waveforms, batch.num_samples)
+        if self.config.spec_augment is not None:
+            generator = torch.Generator().manual_seed(draw)
+            mean = self.model.encoder.global_cmvn.mean
+            features = spec_augment(features, lens, mean, self.config.spec_augment, generator)
+        losses = self.model(features, lens, batch.tokens, batch.token_lens, chunk.size, chunk.num_left_chunks)
+        (losses.total.sum() / num_utterances).backward()
+        self.meter.add(losses.total, losses.parts, batch.num_samples)
+
+    def _step(self) -> None:
+        """Reduce over ranks, clip, and move the weights; a gradient that is not finite moves nothing."""
+        if self.world.size > 1:
+            _sum_over_ranks([p.grad if p.grad is not None else torch.zeros_like(p) for p in self._parameters()])
+            _average_over_ranks([b for b in self.model.buffers() if b.is_floating_point()], self.world.size)
+        norm = nn.utils.clip_grad_norm_(self._parameters(), self.config.grad_clip)
+        rate = learning_rate(self.config.schedule, self.config.optimizer.lr, self.update, self.total_updates)
+        if math.isfinite(norm):
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.step()
+        self._count_bad(math.isfinite(norm))
+        self.optimizer.zero_grad(set_to_none=False)
+        self.meter.last_step = {"learning_rate": rate, "grad_norm": float(norm)}
+
+    def _after_update(self, plan: EpochPlan) -> None:
+        self.update += 1
+        self.update_in_epoch += 1
+        if self.monitor:
+            self.monitor.advance()
+        if self.update % self.config.log_interval == 0:
+            metrics = self.meter.read(self.world)
+            if self.monitor:
+                progress = self.epoch + self.update_in_epoch / plan.num_updates
+                self.monitor.record("train", self.update, {"epoch": progress, **metrics, "padding": plan.padding})
+        last = self.update_in_epoch == plan.num_updates
+        if not last and self.update % self.config.checkpoint_interval == 0:
+            self._save(None)
+
+    def _training_chunk(self) -> TrainingChunk:
+        encoder = self.model.config.encoder
+        if not encoder.use_dynamic_chunk:
+            return TrainingChunk()
+        return draw_training_chunk(self.recipe.seed, self.update, dynamic_left=encoder.use_dynamic_left_chunk)
+
+    def _count_bad(self, finite: bool) -> None:
+        self.bad_updates = 0 if finite else self.bad_updates + 1
+        if self.bad_updates:
+            logging.warning("update %d: the gradient is not finite; skipped", self.update + 1)
+        if self.bad_updates >= self.config.max_bad_updates:
+            raise WenetLiteError(
+                f"{self.bad_updates} updates in a row had a gradient that is not finite",
+                cure="lower training.optimizer.lr or raise warmup_updates",
+            )
+
+    def _report_failed(self, failed: dict[str, str], total: int) -> None:
+        """List what could not be read; too much of it is an error."""
+        everyone = [failed]
+        if self.world.size > 1:
+            everyone = [{} for _ in range(self.world.size)]
+            dist.all_gather_object(everyone, failed)
+        merged = {key: reason for part in everyone for key, reason in part.items()}
+        if self.world.is_main:
+            for key, reason in sorted(merged.items()):
+                logging.warning("utterance %s left out: %s", key, reason)
+        if len(merged) > self.config.max_bad_fraction * total:
+            example = next(iter(sorted(merged.values())))
+            raise DataError(
+                f"{len(merged)} of {total} utterances could not be read, more than max_bad_fraction; such as {example}"
+            )
+
+    def _resume(self) -> None:
+        checkpoint = load_latest(self.folder)
+        if checkpoint is None:
+            return
+        self.model.load_state_dict(checkpoint.model)
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.update, self.epoch = checkpoint.update, checkpoint.epoch
+        self.update_in_epoch = checkpoint.update_in_epoch
+        if self.world.is_main:
+            logging.info("going on from update %d of %d", self.update, self.total_updates)
+
+    def _save(self, dev_loss: float | None) -> None:
+        if not self.world.is_main:
+            return
+        checkpoint = Checkpoint(
+            update=self.update,
+            epoch=self.epoch,
+            update_in_epoch=self.update_in_epoch,
+            model=self.model.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            config=self.recipe.resolved,
+            dev_loss=dev_loss,
+        )
+        save_checkpoint(checkpoint, self.folder)
+        self._prune()
+
+    def _prune(self) -> None:
+        """Keep the newest checkpoints and the best by dev loss."""
+        paths = list_checkpoints(self.folder)
+        losses = {path: dev_loss_of(path) for path in paths}
+        best = sorted((path for path in paths if losses[path] is not None), key=lambda path: losses[path] or 0.0)
+        keep = {*paths[-self.config.keep_checkpoints :], *best[: self.config.keep_best]}
+        for path in paths:
+            if path not in keep:
+                path.unlink()
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for p in self.model.parameters() if p.requires_grad]
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.device.type == "cuda"
+
+
+class _Meter:
+    """Sums what is logged on the device, so that nothing waits for it before log time."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.last_step: dict[str, float] = {}
+        self._reset()
+
+    def _reset(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._started = time.monotonic()
+
+    def add(self, total: Tensor, parts: dict[str, Tensor], num_samples: Tensor) -> None:
+        values = {"loss": total, **parts, "samples": num_samples, "utterances": torch.ones_like(total)}
+        for name, value in values.items():
+            summed = value.detach().double().sum()
+            self._sums[name] = self._sums[name] + summed if name in self._sums else summed
+
+    def read(self, world: World) -> dict[str, float]:
+        """Means over utterances since the last reading, over all ranks; starts anew."""
+        sums = torch.stack(list(self._sums.values()))
+        if world.size > 1:
+            dist.all_reduce(sums)
+        totals = dict(zip(self._sums, sums.tolist()))
+        utterances, samples = totals.pop("utterances"), totals.pop("samples")
+        metrics = {name: value / utterances for name, value in totals.items()}
+        audio_seconds = samples / SAMPLE_RATE
+        metrics["times_real_time"] = audio_seconds / (time.monotonic() - self._started)
+        self._reset()
+        return {**metrics, **self.last_step}
+
+
+def dev_loss_of(path: Path) -> float | None:
+    """Dev loss kept in a checkpoint, without reading its tensors."""
+    tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    value = tree.get("dev_loss")
+    return None if value is None else float(value)
+
+
+def _sum_over_ranks(tensors: Sequence[Tensor]) -> None:
+    flat = torch.cat([t.flatten() for t in tensors])
+    dist.all_reduce(flat)
+    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors])):
+        tensor.copy_(part.view_as(tensor))
+
+
+def _average_over_ranks(tensors: Sequence[Tensor], world_size: int) -> None:
+    if tensors:
+        _sum_over_ranks(tensors)
+        for tensor in tensors:
+            tensor.div_(world_size)

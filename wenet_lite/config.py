@@ -150,5 +150,7 @@ def _convert(hint: Any, value: Any, path: str | os.PathLike[str] | None, at: str
         return value
     if hint is Any:
         return value
+    if origin is dict and isinstance(value, Mapping):
+        return {key: _convert(arguments[1], item, path, _join(at, str(key))) for key, item in value.items()}
     name = getattr(hint, "__name__", str(hint))
     raise ConfigError(f"'{at}' must be of type {name}, got {value!r}", path=path)

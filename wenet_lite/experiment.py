@@ -25,6 +25,8 @@ from wenet_lite.text.tokenizer import LANG_FILES, BpeTokenizer
 from wenet_lite.training.trainer import Recipe, TrainingConfig
 from wenet_lite.training.validation import Validator
 
+_LOG = logging.getLogger(__name__)
+
 SCHEMA = 1
 
 
@@ -119,10 +121,10 @@ def _data(
     plan = BatchPlan(frames, needed, config, seed)
     if world.is_main:
         for index, reason in plan.dropped.items():
-            logging.warning("utterance %s left out: %s", utterances[index].key, reason)
+            _LOG.warning("utterance %s left out: %s", utterances[index].key, reason)
         hours = sum(utterances[i].duration for i in plan.kept) / 3600
         padding = plan.epoch(0).padding
-        logging.info(
+        _LOG.info(
             "%s: %d utterances in, %d left out, %.2f h, padding %.1f %%",
             Path(path), len(utterances), len(plan.dropped), hours, 100 * padding,
         )  # fmt: skip

@@ -11,6 +11,8 @@ from wenet_lite.bin import command
 from wenet_lite.data.kaldi import read_table
 from wenet_lite.errors import DataError
 
+_LOG = logging.getLogger(__name__)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite compute_cmvn`."""
@@ -30,11 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     paths = list(read_table(os.path.join(args.data_dir, "wav.scp")).values())
     stats, failed = compute_cmvn(paths, config.features, args.jobs)
     for reason in failed.values():
-        logging.warning("left out: %s", reason)
+        _LOG.warning("left out: %s", reason)
     if len(failed) > args.max_bad_fraction * len(paths):
         raise DataError(f"{len(failed)} of {len(paths)} recordings could not be read; such as {next(iter(failed.values()))}")
     write_cmvn(stats, args.output)
-    logging.info("%s: %d frames of %d recordings, %d left out", args.output, stats.num_frames, len(paths), len(failed))
+    _LOG.info("%s: %d frames of %d recordings, %d left out", args.output, stats.num_frames, len(paths), len(failed))
     return 0
 
 

@@ -12,6 +12,8 @@ from wenet_lite.data.prepare import utterances_of
 from wenet_lite.errors import DataError
 from wenet_lite.text.tokenizer import UNKNOWN, BpeTokenizer
 
+_LOG = logging.getLogger(__name__)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite make_list`."""
@@ -31,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     count = write_manifest(utterances, args.output)
     hours = sum(utterance.duration for utterance in utterances) / 3600
-    logging.info("%s: %d utterances, %.2f h, %.2f %% unknown units", args.output, count, hours, 100 * unknown)
+    _LOG.info("%s: %d utterances, %.2f h, %.2f %% unknown units", args.output, count, hours, 100 * unknown)
     return 0
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from wenet_lite.bin import command
 
+_LOG = logging.getLogger(__name__)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite train`."""
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if world.is_main:
             exp_dir.mkdir(parents=True, exist_ok=True)
             write_experiment(config, paths, exp_dir)
-            logging.info(
+            _LOG.info(
                 "%.2f M parameters on %s, %d processes of %d threads",
                 count_parameters(recipe.model) / 1e6, device, world.size, torch.get_num_threads(),
             )  # fmt: skip

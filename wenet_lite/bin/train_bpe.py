@@ -11,6 +11,8 @@ from wenet_lite.data.kaldi import read_table
 from wenet_lite.text.bpe import make_lang_dir
 from wenet_lite.text.rules import TextRules
 
+_LOG = logging.getLogger(__name__)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite train_bpe`."""
@@ -25,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = make_lang_dir(
         list(read_table(args.text).values()), rules, args.vocab_size, args.model_type, args.output_dir
     )
-    logging.info("%s: %d units", args.output_dir, count)
+    _LOG.info("%s: %d units", args.output_dir, count)
     return 0
 
 

@@ -6,6 +6,7 @@ Torch-free and numpy-free: the tools of tools/ start with this.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def utt2spk_from(spk2utt: Mapping[str, str]) -> dict[str, str]:
     """
     utt2spk: dict[str, str] = {}
     for speaker, utterances in spk2utt.items():
-        for utterance in utterances.split():
+        for utterance in re.findall(r"[^ \t]+", utterances):
             if utterance in utt2spk:
                 raise DataError(f"utterance '{utterance}' belongs to '{utt2spk[utterance]}' and to '{speaker}'")
             utt2spk[utterance] = speaker

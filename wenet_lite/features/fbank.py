@@ -73,9 +73,9 @@ class Fbank(nn.Module):
         frames = frames - frames.mean(dim=2, keepdim=True)
         previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
         frames = (frames - _PREEMPHASIS * previous) * self.window
-        power = torch.fft.rfft(frames, n=_FFT_LENGTH).abs().square()
         # The Nyquist bin carries no filter weight in Kaldi.
-        energies = power[..., : _FFT_LENGTH // 2] @ self.filters
+        spectrum = torch.view_as_real(torch.fft.rfft(frames, n=_FFT_LENGTH)[..., : _FFT_LENGTH // 2])
+        energies = spectrum.square().sum(dim=-1) @ self.filters
         return energies.clamp(min=_LOG_FLOOR).log(), lens
 
 

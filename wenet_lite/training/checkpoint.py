@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from wenet_lite.errors import CheckpointError
+from wenet_lite.model.weights import load_tensors, save_atomically
+
+_LOG = logging.getLogger(__name__)
 
 SCHEMA = 1
 _NAME = re.compile(r"step_(\d{8})\.pt")
@@ -51,34 +50,6 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> Path:
     return path
 
 
-def save_atomically(tree: Any, path: Path) -> None:
-    """`torch.save` that leaves either the whole file or none under `path`."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            torch.save(tree, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    temporary.replace(path)
-
-
-def load_tensors(path: str | os.PathLike[str]) -> Any:
-    """`torch.load` without executing code from the file, onto the CPU.
-
-    Raises:
-        CheckpointError: if the file is missing, torn or holds more than tensors and plain values.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError("no such checkpoint", path=path) from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, OSError) as error:
-        raise CheckpointError("is torn or not a checkpoint", path=path) from error
-
-
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read what `save_checkpoint` wrote.
 
@@ -102,5 +73,11 @@ def load_latest(folder: Path) -> Checkpoint | None:
         try:
             return load_checkpoint(path)
         except CheckpointError as error:
-            logging.warning("%s; trying the one before", error)
+            _LOG.warning("%s; trying the one before", error)
     return None
+
+
+def dev_loss_of(path: Path) -> float | None:
+    """Dev loss kept in a checkpoint, without reading its tensors."""
+    value = load_tensors(path, mmap=True).get("dev_loss")
+    return None if value is None else float(value)

@@ -11,6 +11,8 @@ from typing import Any
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+_LOG = logging.getLogger(__name__)
+
 
 class Monitor:
     """Writes the metrics of a run; on resume, records after the checkpoint are cut off.
@@ -44,7 +46,7 @@ class Monitor:
             self._writer.add_scalar(f"{kind}/{name}", value, update)
         text = " ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         with _beside(self._bar):
-            logging.info("%s, update %d/%d: %s", kind, update, self._bar.total, text)
+            _LOG.info("%s, update %d/%d: %s", kind, update, self._bar.total, text)
 
     def close(self) -> None:
         """Flush and close the files."""

@@ -22,10 +22,12 @@ from wenet_lite.features.fbank import SAMPLE_RATE, Fbank
 from wenet_lite.features.spec_augment import SpecAugmentConfig, spec_augment
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.mask import TrainingChunk, draw_training_chunk
-from wenet_lite.training.checkpoint import Checkpoint, list_checkpoints, load_latest, save_checkpoint
+from wenet_lite.training.checkpoint import Checkpoint, dev_loss_of, list_checkpoints, load_latest, save_checkpoint
 from wenet_lite.training.monitor import Monitor
 from wenet_lite.training.optimizer import OptimizerConfig, ScheduleConfig, build_optimizer, learning_rate
 from wenet_lite.training.validation import Validator
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ class Trainer:
     def _count_bad(self, finite: bool) -> None:
         self.bad_updates = 0 if finite else self.bad_updates + 1
         if self.bad_updates:
-            logging.warning("update %d: the gradient is not finite; skipped", self.update + 1)
+            _LOG.warning("update %d: the gradient is not finite; skipped", self.update + 1)
         if self.bad_updates >= self.config.max_bad_updates:
             raise WenetLiteError(
                 f"{self.bad_updates} updates in a row had a gradient that is not finite",
@@ -218,7 +220,7 @@ class Trainer:
         merged = {key: reason for part in everyone for key, reason in part.items()}
         if self.world.is_main:
             for key, reason in sorted(merged.items()):
-                logging.warning("utterance %s left out: %s", key, reason)
+                _LOG.warning("utterance %s left out: %s", key, reason)
         if len(merged) > self.config.max_bad_fraction * total:
             example = next(iter(sorted(merged.values())))
             raise DataError(
@@ -234,7 +236,7 @@ class Trainer:
         self.update, self.epoch = checkpoint.update, checkpoint.epoch
         self.update_in_epoch = checkpoint.update_in_epoch
         if self.world.is_main:
-            logging.info("going on from update %d of %d", self.update, self.total_updates)
+            _LOG.info("going on from update %d of %d", self.update, self.total_updates)
 
     def _save(self, dev_loss: float | None) -> None:
         if not self.world.is_main:
@@ -299,13 +301,6 @@ class _Meter:
         metrics["times_real_time"] = audio_seconds / (time.monotonic() - self._started)
         self._reset()
         return {**metrics, **self.last_step}
-
-
-def dev_loss_of(path: Path) -> float | None:
-    """Dev loss kept in a checkpoint, without reading its tensors."""
-    tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    value = tree.get("dev_loss")
-    return None if value is None else float(value)
 
 
 def _sum_over_ranks(tensors: Sequence[Tensor]) -> None:

@@ -1,0 +1,47 @@
+"""Fixtures that all rooms share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _shared_folder(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there: reference data are not part of the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Inputs and outputs of a small WeNet model."""
+    return _shared_folder("golden")
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """Real speech in LibriSpeech's layout."""
+    return _shared_folder("corpora")
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A valid Kaldi data directory of two speakers with three utterances each."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    utterances = [f"{speaker}-{number}" for speaker in ("ann", "bob") for number in range(3)]
+    tables = {
+        "utt2spk": {utterance: utterance[:3] for utterance in utterances},
+        "spk2utt": {"ann": "ann-0 ann-1 ann-2", "bob": "bob-0 bob-1 bob-2"},
+        "spk2gender": {"ann": "f", "bob": "m"},
+        "text": {utterance: f"words of {utterance}" for utterance in utterances},
+        "wav.scp": {utterance: f"/corpus/{utterance}.flac" for utterance in utterances},
+        "utt2dur": {utterance: f"{number + 1}.5" for number, utterance in enumerate(utterances)},
+    }
+    for name, table in tables.items():
+        (folder / name).write_text("".join(f"{key} {value}\n" for key, value in table.items()))
+    return folder

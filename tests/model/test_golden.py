@@ -1,0 +1,87 @@
+"""The encoder and CTC outputs of a model that WeNet trained and ran."""
+
+import pytest
+import torch
+
+from wenet_lite.config import load_yaml
+from wenet_lite.model.attention import sinusoids
+from wenet_lite.model.ctc import Ctc
+from wenet_lite.model.encoder import ConformerConfig, ConformerEncoder
+from wenet_lite.model.mask import chunk_mask, padding_mask
+
+
+@pytest.fixture(scope="module")
+def reference(golden):
+    return torch.load(golden / "u2pp" / "golden.pt", weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def weights(golden):
+    return torch.load(golden / "u2pp" / "final.pt", weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def encoder(golden, weights) -> ConformerEncoder:
+    conf = load_yaml(golden / "u2pp" / "train.yaml")
+    names = ConformerConfig.__dataclass_fields__
+    config = ConformerConfig(**{k: v for k, v in conf["encoder_conf"].items() if k in names})
+    encoder = ConformerEncoder(config, conf["input_dim"])
+    # Position tables are computed here, not stored.
+    state = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.") and ".pe" not in k}
+    encoder.load_state_dict(state, strict=True)
+    return encoder.eval()
+
+
+@pytest.fixture(scope="module")
+def ctc(weights) -> Ctc:
+    weight = weights["ctc.ctc_lo.weight"]
+    head = Ctc(weight.shape[1], weight.shape[0])
+    head.load_state_dict({k.removeprefix("ctc."): v for k, v in weights.items() if k.startswith("ctc.")}, strict=True)
+    return head.eval()
+
+
+def assert_valid_close(actual, expected, lens, atol: float = 1e-5) -> None:
+    """Compare frames that are not padding."""
+    for a, e, length in zip(actual, expected, lens):
+        torch.testing.assert_close(a[:length], e[:length], rtol=0, atol=atol)
+
+
+@torch.no_grad()
+def test_whole_utterances_and_their_front_end(encoder, reference) -> None:
+    out, lens = encoder(reference["feats"], reference["feats_lengths"])
+    assert lens.tolist() == reference["encoder_lens"].tolist()
+    assert_valid_close(out, reference["encoder_out_full"], lens)
+    torch.testing.assert_close(encoder.global_cmvn(reference["feats"]), reference["cmvn_out"], rtol=0, atol=1e-5)
+    torch.testing.assert_close(sinusoids(torch.arange(50), 64)[None], reference["pos_emb"], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("chunk_size, left", [(16, -1), (4, 2), (1, 0), (8, 1)])
+def test_masked_chunks(encoder, reference, chunk_size: int, left: int) -> None:
+    out, lens = encoder(reference["feats"], reference["feats_lengths"], chunk_size, left)
+    assert_valid_close(out, reference[f"encoder_out_chunk{chunk_size}_left{left}"], lens)
+    mask = padding_mask(lens, 50)[:, None] & chunk_mask(50, chunk_size, left, lens.device)
+    assert torch.equal(mask, reference[f"chunk_mask_chunk{chunk_size}_left{left}"])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("chunk_size, left", [(4, 2), (16, -1), (16, 4)])
+def test_streams_and_their_caches(encoder, reference, chunk_size: int, left: int) -> None:
+    cache = encoder.empty_cache(1, 0, torch.zeros(1))
+    for step in reference[f"stream_chunk{chunk_size}_left{left}"]:
+        features = reference["feats"][:1, step["start"] : step["end"]]
+        frames = int(cache.lens) + step["y"].shape[1]
+        keep = frames if left < 0 else min(chunk_size * left, frames)
+        out, _, cache = encoder.forward_chunk(features, torch.tensor([features.shape[1]]), cache, keep)
+        torch.testing.assert_close(out, step["y"], rtol=0, atol=1e-5)
+        torch.testing.assert_close(cache.attention.squeeze(1), step["att_cache"], rtol=0, atol=1e-5)
+        torch.testing.assert_close(cache.convolution, step["cnn_cache"], rtol=0, atol=1e-5)
+        assert cache.offset.tolist() == [step["offset_after"]]
+
+
+@torch.no_grad()
+def test_ctc_posteriors(encoder, ctc, reference) -> None:
+    out, lens = encoder(reference["feats"], reference["feats_lengths"])
+    assert_valid_close(ctc(out), reference["ctc_logprobs_full"], lens, atol=1e-4)
+    out, lens = encoder(reference["feats"], reference["feats_lengths"], 16, -1)
+    assert_valid_close(ctc(out), reference["ctc_logprobs_chunk16"], lens, atol=1e-4)

@@ -1,0 +1,41 @@
+"""What a search is asked for, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+DecodingMode = Literal["ctc_greedy_search", "ctc_prefix_beam_search", "attention", "attention_rescoring"]
+DECODING_MODES: tuple[DecodingMode, ...] = get_args(DecodingMode)
+
+
+@dataclass(frozen=True)
+class DecodingOptions:
+    """Attributes:
+    beam_size: hypotheses kept in each search.
+    ctc_weight: share of the CTC score in attention rescoring: attention + ctc_weight * CTC.
+    length_penalty: the attention search divides a score by length ** length_penalty.
+    """
+
+    beam_size: int = 10
+    ctc_weight: float = 0.5
+    length_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.beam_size < 1:
+            raise ValueError("beam_size must be at least 1")
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One reading of an utterance.
+
+    Attributes:
+        tokens: unit ids, without start and end symbol.
+        score: natural log; its meaning is the search's.
+        times: encoder frame of each token's CTC peak; none where the search has no alignment.
+    """
+
+    tokens: tuple[int, ...]
+    score: float
+    times: tuple[int, ...] = ()

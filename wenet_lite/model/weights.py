@@ -1,0 +1,64 @@
+"""Weight files: written whole, read without executing code, loaded strictly."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wenet_lite.errors import CheckpointError
+
+
+def save_atomically(tree: Any, path: Path) -> None:
+    """`torch.save` that leaves either the whole file or none under `path`."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            torch.save(tree, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    temporary.replace(path)
+
+
+def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
+    """`torch.load` without executing code from the file, onto the CPU.
+
+    Args:
+        path: the file.
+        mmap: read a tensor from the disk only when it is used.
+    Raises:
+        CheckpointError: if the file is missing, torn or holds more than tensors and plain values.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except FileNotFoundError as error:
+        raise CheckpointError("no such checkpoint", path=path) from error
+    except (RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, OSError) as error:
+        raise CheckpointError("is torn or not a checkpoint", path=path) from error
+
+
+def load_weights(model: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
+    """Load a state_dict strictly.
+
+    Raises:
+        CheckpointError: naming the first tensors that are missing, unknown or of another shape.
+    """
+    own = model.state_dict()
+    wrong = [f"{name} is missing" for name in own if name not in state]
+    wrong += [f"{name} is unknown" for name in state if name not in own]
+    wrong += [
+        f"{name} has shape {tuple(state[name].shape)}, the model {tuple(own[name].shape)}"
+        for name in own
+        if name in state and own[name].shape != state[name].shape
+    ]
+    if wrong:
+        raise CheckpointError(f"does not fit the model: {'; '.join(wrong[:3])}", path=path)
+    model.load_state_dict(state)

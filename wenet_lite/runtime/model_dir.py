@@ -1,0 +1,108 @@
+"""The model directory: all that recognition needs, checked by hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wenet_lite.config import dump_yaml, from_dict, load_yaml
+from wenet_lite.errors import CheckpointError
+from wenet_lite.features.fbank import Fbank, FbankConfig
+from wenet_lite.model.asr_model import AsrModel, ModelConfig
+from wenet_lite.model.weights import load_tensors, load_weights, save_atomically
+from wenet_lite.text.tokenizer import LANG_FILES, BpeTokenizer
+
+SCHEMA = 1
+_WEIGHTS = "model.pt"
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """`model.yaml` of a model directory.
+
+    Attributes:
+        features: the front end.
+        model: the network.
+        schema: version of this file's format.
+        sha256: hash of each other file.
+    """
+
+    features: FbankConfig
+    model: ModelConfig
+    schema: int = SCHEMA
+    sha256: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise ValueError(f"schema {self.schema} is not known, only {SCHEMA}")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """Attributes:
+    model: in eval mode, float32, on the CPU.
+    fbank: its front end.
+    tokenizer: its units and text rules.
+    """
+
+    model: AsrModel
+    fbank: Fbank
+    tokenizer: BpeTokenizer
+
+
+def load_model_dir(folder: str | os.PathLike[str]) -> LoadedModel:
+    """Load the PyTorch weights of a model directory.
+
+    Raises:
+        ConfigError: if `model.yaml` is missing or malformed.
+        CheckpointError: if a file was changed since it was written, or does not fit.
+    """
+    root = Path(folder)
+    description = from_dict(ModelDescription, load_yaml(root / "model.yaml"), path=root / "model.yaml")
+    for name, expected in description.sha256.items():
+        if not (root / name).is_file():
+            raise CheckpointError("is missing", path=root / name, cure="export the model again")
+        if _sha256(root / name) != expected:
+            raise CheckpointError("is not the file that was exported", path=root / name, cure="export the model again")
+    return load_model(description, root / _WEIGHTS, root)
+
+
+def load_model(description: ModelDescription, weights: Path, lang_dir: Path) -> LoadedModel:
+    """Build a model and load its weights strictly."""
+    tokenizer = BpeTokenizer(lang_dir)
+    model = AsrModel(description.model, description.features.num_mel_bins, tokenizer.vocab_size)
+    load_weights(model, load_tensors(weights), weights)
+    return LoadedModel(model.eval(), Fbank(description.features).eval(), tokenizer)
+
+
+def write_model_dir(loaded: LoadedModel, description: ModelDescription, source: Path, target: Path) -> None:
+    """Write weights, units, text rules and statistics into the folder `target`.
+
+    Args:
+        loaded: the model.
+        description: features and model; the hashes are computed in `seal_model_dir`.
+        source: the experiment directory that holds the lang files and `global_cmvn`.
+        target: an existing folder.
+    """
+    for name in (*LANG_FILES, "global_cmvn"):
+        shutil.copyfile(source / name, target / name)
+    save_atomically(loaded.model.state_dict(), target / _WEIGHTS)
+    seal_model_dir(description, target)
+
+
+def seal_model_dir(description: ModelDescription, target: Path) -> None:
+    """Write `model.yaml` with the hash of every file of the folder."""
+    names = sorted(path.name for path in target.iterdir() if path.is_file() and path.name != "model.yaml")
+    hashes = {name: _sha256(target / name) for name in names}
+    dump_yaml(ModelDescription(description.features, description.model, SCHEMA, hashes), target / "model.yaml")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

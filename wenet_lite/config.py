@@ -134,7 +134,9 @@ def _convert(hint: Any, value: Any, path: str | os.PathLike[str] | None, at: str
         inner_hints = [arguments[0]] * len(value) if arguments[-1] is ... else list(arguments)
         if len(inner_hints) != len(value):
             raise ConfigError(f"'{at}' needs {len(inner_hints)} values, got {len(value)}", path=path)
-        return tuple(_convert(inner, item, path, f"{at}[{i}]") for i, (inner, item) in enumerate(zip(inner_hints, value)))
+        return tuple(
+            _convert(inner, item, path, f"{at}[{i}]") for i, (inner, item) in enumerate(zip(inner_hints, value))
+        )
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if isinstance(value, Mapping):
             return from_dict(hint, value, path=path, at=at)

@@ -293,9 +293,7 @@ def test_fix_follows_recordings_through_segments(data_dir: Path) -> None:
         (remove("utt2spk"), "no such file D/utt2spk"),
     ],
 )
-def test_what_fix_cannot_mend_is_left_untouched(
-    data_dir: Path, breakage: Callable[[Path], None], message: str
-) -> None:
+def test_what_fix_cannot_mend_is_left_untouched(data_dir: Path, breakage: Callable[[Path], None], message: str) -> None:
     breakage(data_dir)
     before = snapshot(data_dir)
     with pytest.raises(DataError) as caught:

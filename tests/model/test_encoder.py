@@ -44,7 +44,9 @@ def encode_alone(encoder: ConformerEncoder, features, chunk_size: int = -1, left
 def test_alone_equals_in_any_batch(norm: str, causal: bool, lengths: list[int]) -> None:
     encoder = make_encoder(cnn_module_norm=norm, causal=causal, use_dynamic_chunk=causal)
     rows = [torch.randn(n, BINS) for n in lengths]
-    out, lens = encoder(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=7.0), torch.tensor(lengths))
+    out, lens = encoder(
+        torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=7.0), torch.tensor(lengths)
+    )
     assert lens.tolist() == [subsampled_length(n) for n in lengths]
     for row, together, length in zip(rows, out, lens):
         torch.testing.assert_close(together[:length], encode_alone(encoder, row), rtol=0, atol=1e-5)
@@ -108,7 +110,10 @@ def test_batch_norm_statistics_ignore_padding() -> None:
     """Training on a padded batch moves the statistics as training on its frames alone does."""
     encoder, other = (make_encoder(cnn_module_norm="batch_norm", num_blocks=1) for _ in range(2))
     row = torch.randn(60, BINS)
-    for model, features in ((encoder, row[None]), (other, torch.nn.functional.pad(row, (0, 0, 0, 40), value=9.0)[None])):
+    for model, features in (
+        (encoder, row[None]),
+        (other, torch.nn.functional.pad(row, (0, 0, 0, 40), value=9.0)[None]),
+    ):
         model.train()
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):

@@ -31,7 +31,10 @@ def run(main: Main, argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
-        print(f"{name}: {error.filename or 'output'}: {error.strerror} (free space or choose another folder)", file=sys.stderr)
+        print(
+            f"{name}: {error.filename or 'output'}: {error.strerror} (free space or choose another folder)",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         return 130

@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for reason in failed.values():
         _LOG.warning("left out: %s", reason)
     if len(failed) > args.max_bad_fraction * len(paths):
-        raise DataError(f"{len(failed)} of {len(paths)} recordings could not be read; such as {next(iter(failed.values()))}")
+        raise DataError(
+            f"{len(failed)} of {len(paths)} recordings could not be read; such as {next(iter(failed.values()))}"
+        )
     write_cmvn(stats, args.output)
     _LOG.info("%s: %d frames of %d recordings, %d left out", args.output, stats.num_frames, len(paths), len(failed))
     return 0

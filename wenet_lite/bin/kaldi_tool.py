@@ -104,7 +104,7 @@ def _parse(tool: Tool, program: str, arguments: Sequence[str]) -> Call:
 
 def _validate(call: Call) -> None:
     flags = {name.replace("-", "_"): True for name in call.options}
-    validate(call.arguments[0], **flags, program=call.program)  # type: ignore[arg-type]
+    validate(call.arguments[0], **flags, program=call.program)
 
 
 def _fix(call: Call) -> None:

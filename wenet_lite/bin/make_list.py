@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     unknown = ids.count(tokenizer.units[UNKNOWN]) / max(len(ids), 1)
     if unknown > args.max_unknown:
         raise DataError(
-            f"{100 * unknown:.2f} % of the units are unknown", path=args.data_dir, cure="make the lang directory of this text"
+            f"{100 * unknown:.2f} % of the units are unknown",
+            path=args.data_dir,
+            cure="make the lang directory of this text",
         )
     count = write_manifest(utterances, args.output)
     hours = sum(utterance.duration for utterance in utterances) / 3600

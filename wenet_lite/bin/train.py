@@ -20,7 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dev-data", required=True, help="data.list to measure after each epoch")
     parser.add_argument("--lang-dir", required=True, help="BPE model, units and text rules")
     parser.add_argument("--cmvn", required=True, help="global_cmvn of the training data")
-    parser.add_argument("--exp-dir", required=True, help="receives train.yaml, checkpoints/, metrics.jsonl, tensorboard/")
+    parser.add_argument(
+        "--exp-dir", required=True, help="receives train.yaml, checkpoints/, metrics.jsonl, tensorboard/"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
     args = parser.parse_args(argv)

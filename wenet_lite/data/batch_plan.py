@@ -135,7 +135,7 @@ class BatchPlan:
         jitter = self._random(epoch, _JITTER_DRAW).uniform(-1, 1, len(frames)) * self.config.length_jitter
         order = np.argsort(frames * (1 + jitter), kind="stable")
         groups = self._split(order, frames)
-        self._random(epoch, _SHUFFLE_DRAW).shuffle(groups)  # type: ignore[arg-type]
+        self._random(epoch, _SHUFFLE_DRAW).shuffle(groups)
         padded = sum(frames[group].max(initial=0) * len(group) for group in groups)
         batches = [MicroBatch(self.kept[group], speeds[group]) for group in groups]
         return EpochPlan(batches, self.config.micro_batches_per_update, 1 - frames.sum() / padded)

@@ -59,7 +59,7 @@ class SpeechDataset(Dataset[Batch]):
         self.tokens = tokens
         self.sample_rate = sample_rate
 
-    def __getitem__(self, micro_batch: MicroBatch) -> Batch:  # type: ignore[override]
+    def __getitem__(self, micro_batch: MicroBatch) -> Batch:
         """Read, change speed and pad; what cannot be read is left out and named."""
         keys: list[str] = []
         waveforms: list[np.ndarray] = []
@@ -89,7 +89,7 @@ def load(
     """Batches of `micro_batches`, in their order, read ahead by `num_workers` processes (0: by this one)."""
     return DataLoader(
         dataset,
-        sampler=list(micro_batches),  # type: ignore[arg-type]
+        sampler=list(micro_batches),
         batch_size=None,
         num_workers=num_workers,
         prefetch_factor=4 if num_workers else None,

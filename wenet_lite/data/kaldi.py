@@ -89,8 +89,14 @@ def read_lines(path: PathLike) -> list[bytes]:
 
 
 def write_lines(path: PathLike, lines: Iterable[bytes]) -> None:
-    """Write lines, each closed by a line feed, to a temporary name that is then renamed."""
+    """Write lines, each closed by a line feed, to a temporary name that is then renamed.
+
+    Raises:
+        DataError: if there is no such folder.
+    """
     target = Path(path)
+    if not target.parent.is_dir():
+        raise DataError("cannot be written: its folder does not exist", path=path)
     temporary = target.with_name(target.name + ".tmp")
     try:
         with open(temporary, "wb") as stream:

@@ -35,7 +35,9 @@ def utterances_of(data_dir: str | os.PathLike[str], rules: Callable[[str], str])
             raise DataError(f"utterance '{key}' has an empty transcript", path=folder / "text", cure="remove it")
         recording, start, end = spans.get(key, (key, None, None))
         if recording not in recordings or key not in speakers:
-            raise DataError(f"utterance '{key}' is not in wav.scp or utt2spk", path=folder, cure="tools/fix_data_dir.sh")
+            raise DataError(
+                f"utterance '{key}' is not in wav.scp or utt2spk", path=folder, cure="tools/fix_data_dir.sh"
+            )
         wav = os.path.abspath(recordings[recording])
         utterances.append(_utterance(key, wav, txt, speakers[key], infos[recording], start, end))
     return utterances

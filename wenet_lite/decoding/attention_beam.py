@@ -56,9 +56,7 @@ class AttentionBeamSearch:
                 break
         return self._results(tokens.view(batch, beam, -1), scores)
 
-    def _next_tokens(
-        self, memory: Tensor, memory_lens: Tensor, tokens: Tensor, ended: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _next_tokens(self, memory: Tensor, memory_lens: Tensor, tokens: Tensor, ended: Tensor) -> tuple[Tensor, Tensor]:
         """(hypotheses, beam) log probabilities and ids of the best continuations; an ended one has only the end."""
         token_lens = torch.full((len(tokens),), tokens.shape[1], device=tokens.device)
         logits = self.model.decoder(memory, memory_lens, tokens, token_lens)[:, -1]

@@ -47,10 +47,16 @@ class _Prefix:
         self.best_blank, self.times_blank = best, times
 
     def add_token(self, score: float, best: float, times: tuple[int, ...]) -> None:
-        """Paths that go on with the prefix's last token."""
+        """Paths that end in a new token."""
         self.token = _log_add(self.token, score)
         if best > self.best_token:
             self.best_token, self.times_token = best, times
+
+    def repeat_token(self, score: float, best: float, times: tuple[int, ...]) -> None:
+        """Paths that stay in the last token; where a new token came first, its times stand (as in WeNet)."""
+        self.token = _log_add(self.token, score)
+        if best > self.best_token:
+            self.best_token, self.times_token = best, self.times_token or times
 
 
 class CtcPrefixBeam:
@@ -90,7 +96,9 @@ class CtcPrefixBeam:
                     same.add_blank(state.total + log_prob, state.best + log_prob, state.times)
                 elif prefix and token == prefix[-1]:
                     same = following.setdefault(prefix, _Prefix())
-                    same.add_token(state.token + log_prob, state.best_token + log_prob, (*state.times_token[:-1], now))
+                    same.repeat_token(
+                        state.token + log_prob, state.best_token + log_prob, (*state.times_token[:-1], now)
+                    )
                     longer = following.setdefault((*prefix, token), _Prefix())
                     longer.add_token(state.blank + log_prob, state.best_blank + log_prob, (*state.times_blank, now))
                 else:

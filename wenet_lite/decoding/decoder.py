@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -29,6 +30,8 @@ class Decoder:
         self.prefix_beam = CtcPrefixBeamSearch(options.beam_size, model.blank_id)
         self.attention = AttentionBeamSearch(model, options.beam_size, options.length_penalty)
         self.rescoring = AttentionRescoring(model, options.ctc_weight)
+        self.seconds: dict[DecodingMode, float] = {}
+        """Time spent so far on each mode, the CTC posteriors and a first pass that it needs included."""
 
     @torch.no_grad()
     def __call__(
@@ -55,15 +58,25 @@ class Decoder:
     def _search(
         self, encoder_out: Tensor, lens: Tensor, modes: Sequence[DecodingMode]
     ) -> dict[DecodingMode, list[list[Hypothesis]]]:
-        results: dict[DecodingMode, list[list[Hypothesis]]] = {}
+        started = time.perf_counter()
         log_probs = self.model.ctc_log_probs(encoder_out)
+        head = time.perf_counter() - started
+        results: dict[DecodingMode, list[list[Hypothesis]]] = {}
+
+        def run(mode: DecodingMode, search: Callable[[], list[list[Hypothesis]]], before: float) -> float:
+            started = time.perf_counter()
+            results[mode] = search()
+            spent = before + time.perf_counter() - started
+            self.seconds[mode] = self.seconds.get(mode, 0.0) + spent
+            return spent
+
         if "ctc_greedy_search" in modes:
-            results["ctc_greedy_search"] = self.greedy(log_probs, lens)
+            run("ctc_greedy_search", lambda: self.greedy(log_probs, lens), head)
         if "ctc_prefix_beam_search" in modes or "attention_rescoring" in modes:
-            results["ctc_prefix_beam_search"] = self.prefix_beam(log_probs, lens)
+            first_pass = run("ctc_prefix_beam_search", lambda: self.prefix_beam(log_probs, lens), head)
         if "attention" in modes:
-            results["attention"] = self.attention(encoder_out, lens)
+            run("attention", lambda: self.attention(encoder_out, lens), 0.0)
         if "attention_rescoring" in modes:
             nbest = results["ctc_prefix_beam_search"]
-            results["attention_rescoring"] = self.rescoring(encoder_out, lens, nbest)
+            run("attention_rescoring", lambda: self.rescoring(encoder_out, lens, nbest), first_pass)
         return results

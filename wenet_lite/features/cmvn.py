@@ -75,7 +75,9 @@ def read_cmvn(path: str | os.PathLike[str]) -> CmvnStats:
             int(tree["frame_num"]),
         )
     except OSError as error:
-        raise DataError(f"cannot read CMVN statistics: {error.strerror}", path=path, cure="stage 2 makes them") from error
+        raise DataError(
+            f"cannot read CMVN statistics: {error.strerror}", path=path, cure="stage 2 makes them"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError("is not a JSON of CMVN statistics", path=path, cure="make it anew with stage 2") from error
     if stats.num_frames < 1 or stats.total.shape != stats.total_squares.shape:
@@ -89,6 +91,9 @@ class GlobalCmvn(nn.Module):
     Args:
         dim: size of a feature vector; the buffers start as mean 0 and istd 1.
     """
+
+    mean: Tensor
+    istd: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()

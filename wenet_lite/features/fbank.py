@@ -48,6 +48,9 @@ class Fbank(nn.Module):
         config: number of filters, and the dither of training.
     """
 
+    window: Tensor
+    filters: Tensor
+
     def __init__(self, config: FbankConfig) -> None:
         super().__init__()
         self.dither = config.dither

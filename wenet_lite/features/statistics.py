@@ -47,4 +47,3 @@ def _stats_of(path: str, config: FbankConfig) -> CmvnStats | str:
     waveform = torch.from_numpy(resample(samples, rate, SAMPLE_RATE)).unsqueeze(0)
     features, _ = Fbank(config).eval()(waveform, torch.tensor([waveform.shape[1]]))
     return CmvnStats.of(features[0])
-

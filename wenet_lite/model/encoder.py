@@ -145,9 +145,7 @@ class ConformerEncoder(nn.Module):
         pos_emb = self._positions(torch.arange(x.shape[1], device=x.device).unsqueeze(0))
         empty = self.empty_cache(x.shape[0], 0, x)
         for i, layer in enumerate(self.encoders):
-            x, _, _ = layer(
-                x, attention_mask, pos_emb, frame_mask, out_lens, empty.attention[i], empty.convolution[i]
-            )
+            x, _, _ = layer(x, attention_mask, pos_emb, frame_mask, out_lens, empty.attention[i], empty.convolution[i])
         return self.after_norm(x), out_lens
 
     @torch.jit.export

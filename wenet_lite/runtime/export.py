@@ -76,7 +76,9 @@ def _check(loaded: LoadedModel, path: Path, check_audio: list[str]) -> float:
         difference = max(difference, _gap(scores, logits.log_softmax(-1), audio))
     if difference > TOLERANCE:
         raise ExportError(f"the export differs from the model by {difference:.2g}", path=path)
-    _LOG.info("the export agrees with the model on %d recordings: largest difference %.2g", len(check_audio), difference)
+    _LOG.info(
+        "the export agrees with the model on %d recordings: largest difference %.2g", len(check_audio), difference
+    )
     return difference
 
 
@@ -97,5 +99,7 @@ def _stream(scripted: torch.jit.ScriptModule, features: Tensor, chunk_size: int)
 
 def _gap(actual: Tensor, expected: Tensor, audio: str) -> float:
     if actual.shape != expected.shape:
-        raise ExportError(f"the export gives shape {tuple(actual.shape)}, the model {tuple(expected.shape)}", path=audio)
+        raise ExportError(
+            f"the export gives shape {tuple(actual.shape)}, the model {tuple(expected.shape)}", path=audio
+        )
     return float((actual - expected).abs().max())

@@ -74,7 +74,9 @@ class TorchScriptModel(nn.Module):
         if cnn_cache.numel() > 0:
             convolution = cnn_cache
         frames = attention.shape[3]
-        cache = EncoderCache(attention, convolution, torch.full_like(cache.lens, frames), torch.full_like(cache.lens, offset))
+        cache = EncoderCache(
+            attention, convolution, torch.full_like(cache.lens, frames), torch.full_like(cache.lens, offset)
+        )
         keys = frames + max(((xs.shape[1] - 1) // 2 - 1) // 2, 0)
         keep = keys if required_cache_size < 0 else min(keys, required_cache_size)
         lens = torch.full_like(cache.lens, xs.shape[1])

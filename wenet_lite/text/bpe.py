@@ -17,7 +17,11 @@ ModelType = Literal["unigram", "bpe", "char"]
 
 
 def make_lang_dir(
-    transcripts: Sequence[str], rules: TextRules, vocab_size: int, model_type: ModelType, output_dir: str | os.PathLike[str]
+    transcripts: Sequence[str],
+    rules: TextRules,
+    vocab_size: int,
+    model_type: ModelType,
+    output_dir: str | os.PathLike[str],
 ) -> int:
     """Train sentencepiece on transcripts and write `bpe.model`, `units.txt` and `text_rules.yaml`.
 

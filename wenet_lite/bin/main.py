@@ -1,0 +1,49 @@
+"""`wenet-lite <command>`: runs the command of that name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+from wenet_lite.bin import command
+
+COMMANDS = {
+    "compute_cmvn": "sum the features of a data directory into global_cmvn",
+    "train_bpe": "train a sentencepiece model and write a lang directory",
+    "make_list": "turn a data directory into data.list",
+    "train": "train a model, alone or under torchrun",
+    "average": "average the weights of checkpoints",
+    "recognize": "decode a list in one or more modes",
+    "score": "word error rate, as Kaldi's compute-wer prints it",
+    "report": "table of a run's results",
+    "export": "write a model directory with the TorchScript model",
+    "transcribe": "recognise audio files with an exported model, streaming too",
+    "doctor": "versions and checks for a bug report",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `argv[0]` with the rest of the arguments."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: wenet-lite <command> [options]; each command explains itself with --help\n")
+        for name, purpose in COMMANDS.items():
+            print(f"  {name:<13} {purpose}")
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        nearest = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.0)[0]
+        print(f"wenet-lite: unknown command '{name}'; did you mean '{nearest}'?", file=sys.stderr)
+        return 1
+    return command.run(importlib.import_module(f"wenet_lite.bin.{name}").main, arguments[1:])
+
+
+def entry() -> None:
+    """Console script."""
+    raise SystemExit(main())
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,53 @@
+"""Recognise audio files with an exported model; --streaming shows the text while the audio goes in."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from wenet_lite.bin import command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `wenet-lite transcribe`."""
+    parser = argparse.ArgumentParser(prog="transcribe", description=__doc__)
+    parser.add_argument("model", help="model directory, as export wrote it")
+    parser.add_argument("audio", nargs="+", help="audio files")
+    parser.add_argument("--streaming", action="store_true", help="feed the audio in pieces and print partial results")
+    parser.add_argument("--chunk-ms", type=int, default=640, help="length of a chunk, a multiple of 40 (%(default)s)")
+    parser.add_argument("--left-chunks", type=int, default=-1, help="chunks of history, -1: all (%(default)s)")
+    args = parser.parse_args(argv)
+    if args.chunk_ms < 40 or args.chunk_ms % 40:
+        parser.error("--chunk-ms must be a multiple of 40")
+
+    from wenet_lite.data.audio import read_audio
+    from wenet_lite.errors import AudioError
+    from wenet_lite.runtime.recognizer import Recognizer, StreamOptions
+
+    recognizer = Recognizer(args.model)
+    options = StreamOptions(args.chunk_ms // 40, args.left_chunks)
+    failed = 0
+    for path in args.audio:
+        try:
+            if not args.streaming:
+                print(f"{path}: {recognizer.transcribe(path).text}", flush=True)
+                continue
+            samples, rate = read_audio(path)
+            session = recognizer.stream(rate, options)
+            portion = rate * args.chunk_ms // 1000
+            shown = ""
+            for start in range(0, len(samples), portion):
+                session.accept(samples[start : start + portion])
+                if session.partial != shown:
+                    shown = session.partial
+                    print(f"{min(start + portion, len(samples)) / rate:7.2f} s  {shown}", flush=True)
+            print(f"{path}: {session.finish().text}", flush=True)
+        except AudioError as error:
+            print(f"transcribe: {error}", file=sys.stderr)
+            failed += 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(command.run(main))

@@ -1,0 +1,161 @@
+"""The recogniser object: files to text, and live streams to text."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wenet_lite.data.audio import read_audio, resample
+from wenet_lite.decoding.attention_rescoring import AttentionRescoring
+from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeam
+from wenet_lite.decoding.decoder import Decoder
+from wenet_lite.decoding.options import DecodingMode, DecodingOptions
+from wenet_lite.errors import ConfigError
+from wenet_lite.features.fbank import SAMPLE_RATE
+from wenet_lite.features.stream import StreamingFrontEnd
+from wenet_lite.model.subsampling import RIGHT_CONTEXT, SUBSAMPLING_RATE
+from wenet_lite.runtime.model_dir import LoadedModel, load_model_dir
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """Attributes:
+    chunk_size: encoder frames a chunk; 16 are 640 ms.
+    num_left_chunks: chunks of history, -1 for all of the past.
+    """
+
+    chunk_size: int = 16
+    num_left_chunks: int = -1
+
+    def __post_init__(self) -> None:
+        if self.chunk_size < 1:
+            raise ValueError("chunk_size must be at least 1")
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """Attributes:
+    text: the recognised words.
+    score: of the best hypothesis, natural log.
+    duration: seconds of audio heard.
+    """
+
+    text: str
+    score: float
+    duration: float
+
+
+class Recognizer:
+    """Speech recognition from a model directory.
+
+    Args:
+        model_dir: what `export` wrote.
+        options: of the searches.
+    Raises:
+        CheckpointError: if a file of the directory was changed.
+    """
+
+    def __init__(self, model_dir: str | os.PathLike[str], options: DecodingOptions | None = None) -> None:
+        self.loaded = load_model_dir(model_dir)
+        self.options = options or DecodingOptions()
+
+    @torch.no_grad()
+    def transcribe(
+        self, audio: str | os.PathLike[str] | np.ndarray, mode: DecodingMode = "attention_rescoring"
+    ) -> Transcript:
+        """Recognise a whole recording.
+
+        Args:
+            audio: a file, or (samples,) float32 in [-1, 1] at 16 kHz.
+            mode: the search.
+        Raises:
+            AudioError: if the file cannot be read.
+        """
+        if isinstance(audio, np.ndarray):
+            samples = audio
+        else:
+            samples, rate = read_audio(audio)
+            samples = resample(samples, rate, SAMPLE_RATE)
+        waveform = torch.from_numpy(samples).unsqueeze(0)
+        features, lens = self.loaded.fbank(waveform, torch.tensor([len(samples)]))
+        encoder_out, encoder_lens = self.loaded.model.encoder(features, lens)
+        best = Decoder(self.loaded.model, self.options)(encoder_out, encoder_lens, [mode])[mode][0][0]
+        return Transcript(self.loaded.tokenizer.decode(best.tokens), best.score, len(samples) / SAMPLE_RATE)
+
+    def stream(self, sample_rate: int = SAMPLE_RATE, stream_options: StreamOptions | None = None) -> StreamingSession:
+        """Start listening to a stream of `sample_rate` Hz.
+
+        Raises:
+            ConfigError: if the model was not trained to stream.
+        """
+        if not self.loaded.model.config.encoder.use_dynamic_chunk:
+            raise ConfigError("this model was trained on whole utterances and cannot stream")
+        return StreamingSession(self.loaded, self.options, stream_options or StreamOptions(), sample_rate)
+
+
+class StreamingSession:
+    """One stream: audio in, in any portions; a partial text at any time; the final text at the end.
+
+    Args:
+        loaded: the model.
+        options: of the searches.
+        stream_options: chunk and history.
+        sample_rate: Hz of the audio that comes in.
+    """
+
+    def __init__(
+        self, loaded: LoadedModel, options: DecodingOptions, stream_options: StreamOptions, sample_rate: int
+    ) -> None:
+        self._loaded, self._stream = loaded, stream_options
+        self._sample_rate, self._num_samples = sample_rate, 0
+        self._front_end = StreamingFrontEnd(loaded.fbank, sample_rate)
+        self._features: Tensor = torch.zeros(0, loaded.fbank.filters.shape[1])
+        self._cache = loaded.model.encoder.empty_cache(1, 0, self._features)
+        self._beam = CtcPrefixBeam(options.beam_size, loaded.model.blank_id)
+        self._rescoring = AttentionRescoring(loaded.model, options.ctc_weight)
+        self._encoder_out: list[Tensor] = []
+
+    @property
+    def partial(self) -> str:
+        """Best text so far."""
+        return self._loaded.tokenizer.decode(self._beam.hypotheses()[0].tokens)
+
+    def accept(self, samples: np.ndarray) -> None:
+        """Take the next (n,) samples, float32 in [-1, 1]."""
+        self._num_samples += len(samples)
+        self._listen(self._front_end.accept(samples))
+
+    @torch.no_grad()
+    def finish(self) -> Transcript:
+        """End the stream: what is left of the audio is heard, and the attention decoder has the last word."""
+        self._listen(self._front_end.accept(np.zeros(0, dtype=np.float32), last=True))
+        if len(self._features) > RIGHT_CONTEXT:
+            self._encode(self._features)
+        nbest = self._beam.hypotheses()
+        if self._encoder_out:
+            encoder_out = torch.cat(self._encoder_out, dim=1)
+            nbest = self._rescoring(encoder_out, torch.tensor([encoder_out.shape[1]]), [nbest])[0]
+        text = self._loaded.tokenizer.decode(nbest[0].tokens)
+        return Transcript(text, nbest[0].score, self._num_samples / self._sample_rate)
+
+    @torch.no_grad()
+    def _listen(self, features: Tensor) -> None:
+        self._features = torch.cat([self._features, features])
+        stride = self._stream.chunk_size * SUBSAMPLING_RATE
+        window = stride - SUBSAMPLING_RATE + RIGHT_CONTEXT + 1
+        while len(self._features) >= window:
+            self._encode(self._features[:window])
+            self._features = self._features[stride:]
+
+    def _encode(self, features: Tensor) -> None:
+        """One chunk through the encoder and into the beam."""
+        model, left = self._loaded.model, self._stream.num_left_chunks
+        keep = left * self._stream.chunk_size if left >= 0 else self._cache.attention.shape[3] + self._stream.chunk_size
+        lens = torch.tensor([len(features)])
+        encoder_out, _, self._cache = model.encoder.forward_chunk(features.unsqueeze(0), lens, self._cache, keep)
+        self._encoder_out.append(encoder_out)
+        self._beam.advance(model.ctc_log_probs(encoder_out)[0])

@@ -1,0 +1,97 @@
+"""The table of a run's results, from the files that decoding and scoring left."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wenet_lite.errors import DataError
+
+_WER_LINE = re.compile(r"%WER (\S+) \[ (\d+) / (\d+), (\d+) ins, (\d+) del, (\d+) sub \]")
+_MODE_ORDER = ("ctc_greedy_search", "ctc_prefix_beam_search", "attention", "attention_rescoring")
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """Attributes:
+    test_set: name of the data directory.
+    mode: the search.
+    chunk_size: encoder frames a chunk, -1 for whole utterances.
+    wer: word error rate, percent.
+    insertions, deletions, substitutions: errors.
+    num_words: words of the reference.
+    real_time_factor: seconds of computation a second of audio.
+    """
+
+    test_set: str
+    mode: str
+    chunk_size: int
+    wer: float
+    insertions: int
+    deletions: int
+    substitutions: int
+    num_words: int
+    real_time_factor: float
+
+
+def collect_results(exp_dir: Path) -> list[ResultRow]:
+    """Read every `decode_<set>/<mode>*/{wer,decode.json}` of a run.
+
+    Raises:
+        DataError: if there is none, or one is malformed.
+    """
+    rows = []
+    for path in sorted(exp_dir.glob("decode_*/*/wer")):
+        found = _WER_LINE.search(path.read_text(encoding="utf-8"))
+        if found is None:
+            raise DataError("holds no %WER line", path=path, cure="run stage 6 again")
+        decode = json.loads((path.parent / "decode.json").read_text(encoding="utf-8"))
+        errors, words, insertions, deletions, substitutions = (int(n) for n in found.groups()[1:])
+        rows.append(
+            ResultRow(
+                test_set=path.parent.parent.name.removeprefix("decode_"),
+                mode=decode["mode"],
+                chunk_size=decode["chunk_size"],
+                wer=100.0 * errors / words if words else 0.0,
+                insertions=insertions,
+                deletions=deletions,
+                substitutions=substitutions,
+                num_words=words,
+                real_time_factor=decode["real_time_factor"],
+            )
+        )
+    if not rows:
+        raise DataError("holds no decode_*/*/wer", path=exp_dir, cure="stage 6 makes them")
+    order = {mode: i for i, mode in enumerate(_MODE_ORDER)}
+    return sorted(rows, key=lambda r: (r.test_set, order.get(r.mode, 99), -1 if r.chunk_size < 0 else -r.chunk_size))
+
+
+def markdown_table(rows: Sequence[ResultRow], frame_ms: int = 40) -> str:
+    """The rows as a markdown table; a chunk is given in milliseconds of `frame_ms` an encoder frame."""
+    header = ("set", "mode", "chunk", "WER %", "ins", "del", "sub", "words", "RTF")
+    cells = [
+        (
+            row.test_set,
+            row.mode,
+            "whole" if row.chunk_size < 0 else f"{row.chunk_size * frame_ms} ms",
+            f"{row.wer:.2f}",
+            str(row.insertions),
+            str(row.deletions),
+            str(row.substitutions),
+            str(row.num_words),
+            f"{row.real_time_factor:.4f}",
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[i]) for line in (header, *cells)) for i in range(len(header))]
+    lines = [_line(header, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"]
+    return "\n".join([*lines, *(_line(line, widths) for line in cells)]) + "\n"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Words to the left, figures to the right."""
+    padded = [cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(cells, widths))]
+    return "| " + " | ".join(padded) + " |"

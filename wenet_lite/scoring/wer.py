@@ -1,0 +1,175 @@
+"""Word and character error rates, counted and told as Kaldi's compute-wer does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Literal
+
+import jiwer
+
+from wenet_lite.data.kaldi import PathLike, read_table
+from wenet_lite.errors import DataError
+
+Mode = Literal["strict", "present", "all"]
+Unit = Literal["word", "char"]
+
+_SPLIT_AT_BLANKS = jiwer.ReduceToListOfListOfWords()
+
+
+@dataclass(frozen=True)
+class ErrorCounts:
+    """Errors of an alignment with the fewest of them; where several have as few, jiwer chooses.
+
+    Attributes:
+        ref_words: units of the reference: hits, deletions and substitutions.
+        hits: units that are right.
+        ins, dels, subs: insertions, deletions and substitutions.
+    """
+
+    ref_words: int = 0
+    hits: int = 0
+    ins: int = 0
+    dels: int = 0
+    subs: int = 0
+
+    def __add__(self, other: ErrorCounts) -> ErrorCounts:
+        return ErrorCounts(
+            self.ref_words + other.ref_words,
+            self.hits + other.hits,
+            self.ins + other.ins,
+            self.dels + other.dels,
+            self.subs + other.subs,
+        )
+
+    @property
+    def errors(self) -> int:
+        """All errors together."""
+        return self.ins + self.dels + self.subs
+
+    @property
+    def rate(self) -> float:
+        """Errors in percent of the reference; infinite where words are inserted to an empty one."""
+        return _percent(self.errors, self.ref_words)
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One aligned utterance.
+
+    Attributes:
+        key: utterance id.
+        pairs: (reference unit, hypothesis unit) from left to right; "" where the other side has none.
+        counts: its errors.
+    """
+
+    key: str
+    pairs: tuple[tuple[str, str], ...]
+    counts: ErrorCounts
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Hypotheses of a whole set against its references.
+
+    Attributes:
+        utterances: what was scored, in the order of the references.
+        missing: references that have no hypothesis; mode `present` does not score them.
+    """
+
+    utterances: tuple[Utterance, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def counts(self) -> ErrorCounts:
+        """The errors of all utterances."""
+        return sum((utterance.counts for utterance in self.utterances), ErrorCounts())
+
+    @property
+    def wrong_sentences(self) -> int:
+        """Utterances with an error."""
+        return sum(utterance.counts.errors > 0 for utterance in self.utterances)
+
+    def __str__(self) -> str:
+        """Kaldi's three lines."""
+        counts, sentences = self.counts, len(self.utterances)
+        partial = " [PARTIAL]" if self.missing else ""
+        return (
+            f"%WER {counts.rate:.2f} [ {counts.errors} / {counts.ref_words}, "
+            f"{counts.ins} ins, {counts.dels} del, {counts.subs} sub ]{partial}\n"
+            f"%SER {_percent(self.wrong_sentences, sentences):.2f} [ {self.wrong_sentences} / {sentences} ]\n"
+            f"Scored {sentences} sentences, {len(self.missing)} not present in hyp."
+        )
+
+
+def score_files(ref_path: PathLike, hyp_path: PathLike, mode: Mode = "strict", unit: Unit = "word") -> Scores:
+    """Score a file of hypotheses, `<id> <words>` a line, against a file of references.
+
+    Args:
+        ref_path: reference transcripts, Kaldi's `text`.
+        hyp_path: hypotheses; an empty one keeps its line.
+        mode: `strict` and `all` count the words of a missing hypothesis as deletions (for `strict` it is an
+            error all the same, which is the caller's to raise); `present` leaves such utterances out.
+        unit: what is counted: words, or characters without blanks.
+    Raises:
+        DataError: if a file is malformed or has an id twice, or hypotheses have ids that references lack.
+    """
+    refs, hyps = read_table(ref_path), read_table(hyp_path)
+    if not refs:
+        raise DataError("has no reference", path=ref_path)
+    unknown = [key for key in hyps if key not in refs]
+    if unknown:
+        message = f"{len(unknown)} of {len(hyps)} ids are not in {ref_path}: {abridged(unknown)}"
+        raise DataError(message, path=hyp_path, cure="score it against the text it was decoded from")
+    missing = [key for key in refs if key not in hyps]
+    if mode == "present" and len(missing) == len(refs):
+        raise DataError(f"has no hypothesis for any utterance of {ref_path}", path=hyp_path)
+    scored = [key for key in refs if mode != "present" or key in hyps]
+    ref_units = [_units(refs[key], unit) for key in scored]
+    hyp_units = [_units(hyps.get(key, ""), unit) for key in scored]
+    return Scores(tuple(align(scored, ref_units, hyp_units)), tuple(missing))
+
+
+def align(keys: Sequence[str], refs: Sequence[Sequence[str]], hyps: Sequence[Sequence[str]]) -> list[Utterance]:
+    """Align units of references and hypotheses; no unit holds a space."""
+    if not keys:
+        return []
+    output = jiwer.process_words(
+        [" ".join(ref) for ref in refs],
+        [" ".join(hyp) for hyp in hyps],
+        reference_transform=_SPLIT_AT_BLANKS,
+        hypothesis_transform=_SPLIT_AT_BLANKS,
+    )
+    return [_utterance(*each) for each in zip(keys, refs, hyps, output.alignments)]
+
+
+def abridged(keys: Sequence[str]) -> str:
+    """The first few of a list of ids."""
+    return ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
+
+
+def _utterance(key: str, ref: Sequence[str], hyp: Sequence[str], chunks: Sequence[jiwer.AlignmentChunk]) -> Utterance:
+    pairs: list[tuple[str, str]] = []
+    lengths = {"equal": 0, "insert": 0, "delete": 0, "substitute": 0}
+    for chunk in chunks:
+        aligned = list(
+            zip_longest(
+                ref[chunk.ref_start_idx : chunk.ref_end_idx], hyp[chunk.hyp_start_idx : chunk.hyp_end_idx], fillvalue=""
+            )
+        )
+        lengths[chunk.type] += len(aligned)
+        pairs += aligned
+    counts = ErrorCounts(len(ref), lengths["equal"], lengths["insert"], lengths["delete"], lengths["substitute"])
+    return Utterance(key, tuple(pairs), counts)
+
+
+def _units(text: str, unit: Unit) -> list[str]:
+    words = text.split()
+    return words if unit == "word" else list("".join(words))
+
+
+def _percent(part: int, whole: int) -> float:
+    if whole == 0:
+        return float("inf") if part else 0.0
+    return 100 * part / whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from toy import Toy, make_toy
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -45,3 +46,20 @@ def data_dir(tmp_path: Path) -> Path:
     for name, table in tables.items():
         (folder / name).write_text("".join(f"{key} {value}\n" for key, value in table.items()))
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """A toy corpus, ready for training."""
+    return make_toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="session")
+def toy_model(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Experiment directory of a model trained on the toy corpus, with `avg_2.pt`."""
+    from wenet_lite.bin import average, train
+
+    exp_dir = tmp_path_factory.mktemp("toy_exp")
+    assert train.main(toy.train_arguments(exp_dir)) == 0
+    assert average.main(["--exp-dir", str(exp_dir), "--num", "2", "--output", str(exp_dir / "avg_2.pt")]) == 0
+    return exp_dir

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ _LOG = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite average`."""
-    parser = argparse.ArgumentParser(prog="average", description=__doc__)
+    parser = command.Parser(prog="average", description=__doc__)
     parser.add_argument("--exp-dir", required=True, type=Path, help="run whose checkpoints/ is read")
     parser.add_argument("--num", type=int, default=10, help="checkpoints to average (default: %(default)s)")
     parser.add_argument("--mode", choices=["best", "last"], default="best", help="by dev loss, or newest (%(default)s)")

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from wenet_lite.errors import WenetLiteError
 
 Main = Callable[[Sequence[str] | None], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line, with exit status 1."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments and stop."""
+        self.exit(1, f"{self.prog}: {message} (see --help)\n")
 
 
 def run(main: Main, argv: Sequence[str] | None = None) -> int:

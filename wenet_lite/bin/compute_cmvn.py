@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ _LOG = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite compute_cmvn`."""
-    parser = argparse.ArgumentParser(prog="compute_cmvn", description=__doc__)
+    parser = command.Parser(prog="compute_cmvn", description=__doc__)
     parser.add_argument("--data-dir", required=True, help="Kaldi data directory; its wav.scp is read")
     parser.add_argument("--config", required=True, help="experiment YAML; its features section is used")
     parser.add_argument("--output", required=True, help="file to write")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import importlib.metadata
 import os
@@ -29,7 +28,7 @@ _MODULES = {"pyyaml": "yaml"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite doctor`; exit status 1 if a package is missing or does not import."""
-    argparse.ArgumentParser(prog="doctor", description=__doc__).parse_args(argv)
+    command.Parser(prog="doctor", description=__doc__).parse_args(argv)
     print(
         f"wenet_lite {__version__}, Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores"
     )

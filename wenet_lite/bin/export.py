@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ _LOG = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite export`."""
-    parser = argparse.ArgumentParser(prog="export", description=__doc__)
+    parser = command.Parser(prog="export", description=__doc__)
     parser.add_argument("--exp-dir", required=True, type=Path, help="run that made the checkpoint")
     parser.add_argument("--checkpoint", required=True, type=Path, help="state_dict, such as avg_10.pt")
     parser.add_argument("--format", choices=["torchscript"], default="torchscript", help="(default: %(default)s)")

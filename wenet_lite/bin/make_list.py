@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 
@@ -17,7 +16,7 @@ _LOG = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite make_list`."""
-    parser = argparse.ArgumentParser(prog="make_list", description=__doc__)
+    parser = command.Parser(prog="make_list", description=__doc__)
     parser.add_argument("--data-dir", required=True, help="Kaldi data directory with wav.scp, text and utt2spk")
     parser.add_argument("--lang-dir", required=True, help="its text rules are applied, its units counted")
     parser.add_argument("--output", required=True, help="data.list to write")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.decoding.options import DECODING_MODES, DecodingOptions
 
     defaults = DecodingOptions()
-    parser = argparse.ArgumentParser(prog="recognize", description=__doc__)
+    parser = command.Parser(prog="recognize", description=__doc__)
     parser.add_argument("--exp-dir", required=True, type=Path, help="run that made the checkpoint")
     parser.add_argument("--checkpoint", required=True, type=Path, help="state_dict, such as avg_10.pt")
     parser.add_argument("--data", required=True, type=Path, help="data.list to decode")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from wenet_lite.scoring.report import collect_results, markdown_table
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite report`."""
-    parser = argparse.ArgumentParser(prog="report", description=__doc__)
+    parser = command.Parser(prog="report", description=__doc__)
     parser.add_argument("--exp-dir", required=True, type=Path, help="run whose decode_*/*/wer are read")
     args = parser.parse_args(argv)
     table = markdown_table(collect_results(args.exp_dir))

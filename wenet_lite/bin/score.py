@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from wenet_lite.bin import command
@@ -13,7 +12,7 @@ from wenet_lite.scoring.wer import abridged, score_files
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite score`."""
-    parser = argparse.ArgumentParser(prog="score", description=__doc__)
+    parser = command.Parser(prog="score", description=__doc__)
     parser.add_argument("--ref", required=True, help="reference transcripts, data/x/text")
     parser.add_argument("--hyp", required=True, help="decoded text")
     parser.add_argument("--details", help="write every utterance's alignment to this file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ _LOG = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite train`."""
-    parser = argparse.ArgumentParser(prog="train", description=__doc__)
+    parser = command.Parser(prog="train", description=__doc__)
     parser.add_argument("--config", required=True, help="experiment YAML")
     parser.add_argument("--train-data", required=True, help="data.list to train on")
     parser.add_argument("--dev-data", required=True, help="data.list to measure after each epoch")

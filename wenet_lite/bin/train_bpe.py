@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 
@@ -16,7 +15,7 @@ _LOG = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite train_bpe`."""
-    parser = argparse.ArgumentParser(prog="train_bpe", description=__doc__)
+    parser = command.Parser(prog="train_bpe", description=__doc__)
     parser.add_argument("--text", required=True, help="Kaldi text file: <utterance> <words>")
     parser.add_argument("--vocab-size", type=int, required=True, help="pieces of the model")
     parser.add_argument("--model-type", choices=["unigram", "bpe", "char"], default="unigram", help="(%(default)s)")

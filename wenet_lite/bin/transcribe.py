@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -11,7 +10,7 @@ from wenet_lite.bin import command
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite transcribe`."""
-    parser = argparse.ArgumentParser(prog="transcribe", description=__doc__)
+    parser = command.Parser(prog="transcribe", description=__doc__)
     parser.add_argument("model", help="model directory, as export wrote it")
     parser.add_argument("audio", nargs="+", help="audio files")
     parser.add_argument("--streaming", action="store_true", help="feed the audio in pieces and print partial results")

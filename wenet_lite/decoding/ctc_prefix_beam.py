@@ -84,7 +84,9 @@ class CtcPrefixBeam:
 
     def hypotheses(self) -> list[Hypothesis]:
         """N-best so far, best first; `score` is log p(prefix | x)."""
-        return [Hypothesis(tokens, prefix.total, prefix.times) for tokens, prefix in self._beam]
+        return [
+            Hypothesis(tokens, prefix.total, prefix.times) for tokens, prefix in self._beam if prefix.total > _NEVER
+        ]
 
     def _step(self, log_probs: list[float], tokens: list[int]) -> None:
         now = self.num_frames

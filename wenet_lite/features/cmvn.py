@@ -92,11 +92,10 @@ class GlobalCmvn(nn.Module):
         dim: size of a feature vector; the buffers start as mean 0 and istd 1.
     """
 
-    mean: Tensor
-    istd: Tensor
-
     def __init__(self, dim: int) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.istd: Tensor
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("istd", torch.ones(dim))
 

@@ -48,11 +48,10 @@ class Fbank(nn.Module):
         config: number of filters, and the dither of training.
     """
 
-    window: Tensor
-    filters: Tensor
-
     def __init__(self, config: FbankConfig) -> None:
         super().__init__()
+        self.window: Tensor
+        self.filters: Tensor
         self.dither = config.dither
         window = torch.hann_window(FRAME_LENGTH, periodic=False, dtype=torch.float64).pow(0.85)
         self.register_buffer("window", window.float(), persistent=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
+import errno
 import hashlib
+import http.client
 import shutil
+import ssl
 import tarfile
 import urllib.error
 import urllib.request
@@ -18,6 +20,7 @@ from wenet_lite.errors import DataError
 
 MIRRORS = (
     "https://www.openslr.org/resources",
+    "https://us.openslr.org/resources",
     "https://openslr.trmal.net/resources",
     "https://openslr.elda.org/resources",
 )
@@ -39,7 +42,7 @@ _TIMEOUT_S = 60
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="download_data", description=__doc__)
+    parser = command.Parser(prog="download_data", description=__doc__)
     parser.add_argument("--part", required=True, help="such as train-clean-100")
     parser.add_argument("--output-dir", required=True, type=Path, help="receives LibriSpeech/<part>")
     parser.add_argument("--mirrors", nargs="+", default=list(MIRRORS), help="base addresses, tried in turn")
@@ -63,9 +66,20 @@ def fetch_part(part: str, addresses: Sequence[str], md5: str, output_dir: Path) 
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     archive = output_dir / f"{part}.tar.gz"
-    if not archive.exists():
-        _download(addresses, archive, md5)
-    _unpack(archive, part, output_dir)
+    try:
+        if not archive.exists():
+            _download(addresses, archive, md5)
+        elif _md5(archive) != md5:
+            raise DataError("is corrupt (its MD5 is not the published one)", path=archive, cure="delete it")
+        _unpack(archive, part, output_dir)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DataError(
+            f"cannot be made: {error.strerror}",
+            path=target,
+            cure="free space or choose another --datadir; what was fetched is kept",
+        ) from error
     archive.unlink()
 
 
@@ -78,7 +92,7 @@ def _download(addresses: Sequence[str], archive: Path, md5: str) -> None:
         except urllib.error.HTTPError as error:
             reasons.append(f"{address}: {error.code} {error.reason}")
             continue
-        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
             reasons.append(f"{address}: {getattr(error, 'reason', error)}")
             continue
         if _md5(partial) == md5:
@@ -133,10 +147,7 @@ def _unpack(archive: Path, part: str, output_dir: Path) -> None:
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(temporary, filter="data")
-    except (tarfile.TarError, EOFError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise DataError(f"cannot be unpacked: {error}", path=archive, cure="delete it and run stage 0 again") from error
-    except OSError:
+    except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     root = output_dir / "LibriSpeech"

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wenet_lite.errors import WenetLiteError
+
 _RETRIEVE_AUDIO = 1
 _BUFFER_MS = 500
 _UTF8 = 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
+_RANDOM_SEED = 1
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
-class EspeakError(Exception):
+class EspeakError(WenetLiteError):
     """eSpeak NG is missing or refuses a voice or a text."""
 
 
@@ -34,6 +37,8 @@ class Prosody:
 class Espeak:
     """The synthesiser of this process (the library has one global state).
 
+    The same calls in the same order give the same samples in every process.
+
     Raises:
         EspeakError: if the wheel is not installed or the library does not start.
     """
@@ -43,13 +48,15 @@ class Espeak:
             import espeakng_loader
         except ImportError as error:
             raise EspeakError(
-                "espeakng-loader is not installed: pip install -r egs/librispeech/requirements.txt"
+                "espeakng-loader is not installed", cure="pip install -r egs/librispeech/requirements.txt"
             ) from error
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         data_path = espeakng_loader.get_data_path().encode()
         self.sample_rate: int = self._library.espeak_Initialize(_RETRIEVE_AUDIO, _BUFFER_MS, data_path, 0)
         if self.sample_rate <= 0:
             raise EspeakError("eSpeak NG does not start")
+        # the breath of f2, f3 and f5 is noise that the library otherwise seeds with the time of day
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(_RANDOM_SEED))
         self._chunks: list[np.ndarray] = []
         self._callback = _Callback(self._collect)  # kept, or it would be freed while the library holds it
         self._library.espeak_SetSynthCallback(self._callback)

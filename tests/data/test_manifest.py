@@ -1,0 +1,64 @@
+"""data.list: what is written is what is read; what is malformed is named by its line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wenet_lite.data.manifest import Utterance, read_manifest, write_manifest
+from wenet_lite.errors import DataError
+
+GOOD = {"key": "a", "wav": "/x.wav", "txt": "HI", "duration": 1.0, "num_samples": 16000, "sample_rate": 16000}
+
+
+def test_written_is_read(tmp_path: Path) -> None:
+    utterances = [
+        Utterance("a", "/x/a.flac", "ÜBER 你好", 1.5, 24000, 16000, "s"),
+        Utterance("b", "/x/r.flac", "X", 1.0, 8000, 8000, "s", start=0.5, end=1.5),
+    ]
+    assert write_manifest(utterances, tmp_path / "data.list") == 2
+    assert read_manifest(tmp_path / "data.list") == utterances
+
+
+def test_relative_audio_is_beside_the_list(tmp_path: Path) -> None:
+    (tmp_path / "data.list").write_text(json.dumps({**GOOD, "wav": "sub/a.wav"}) + "\n")
+    assert read_manifest(tmp_path / "data.list")[0].wav == str(tmp_path / "sub/a.wav")
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("{", "is not JSON"),
+        ("[1]", "is not a JSON object"),
+        (json.dumps({k: v for k, v in GOOD.items() if k != "duration"}), "lacks 'duration'"),
+        (json.dumps({**GOOD, "txt": 3}), "'txt' has the wrong type"),
+        (json.dumps({**GOOD, "key": "first"}), "duplicate key 'first'"),
+        (json.dumps({**GOOD, "schema": 9}), "has schema 9"),
+        (json.dumps({**GOOD, "num_samples": -1}), "negative"),
+    ],
+)
+def test_a_malformed_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "data.list"
+    path.write_text(json.dumps({**GOOD, "key": "first"}) + "\n" + line + "\n")
+    with pytest.raises(DataError, match=message) as caught:
+        read_manifest(path)
+    assert str(caught.value).startswith(f"{path}:2: ")
+
+
+def test_an_empty_or_missing_list_says_which_stage_makes_it(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("")
+    for name in ("empty", "missing"):
+        with pytest.raises(DataError, match="stage 3"):
+            read_manifest(tmp_path / name)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_data_or_a_typed_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "data.list"
+    path.write_bytes(content)
+    try:
+        assert read_manifest(path)
+    except DataError as error:
+        assert str(path) in str(error)

@@ -1,0 +1,193 @@
+"""The exported model and the recogniser say what the trained model says."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from toy import Toy
+
+from wenet_lite.bin import export, recognize, transcribe
+from wenet_lite.data.audio import read_audio
+from wenet_lite.data.manifest import read_manifest
+from wenet_lite.errors import CheckpointError, ExportError
+from wenet_lite.runtime import export as export_module
+from wenet_lite.runtime.recognizer import Recognizer, StreamOptions
+
+
+@pytest.fixture(scope="module")
+def model_dir(toy: Toy, toy_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("export") / "model"
+    assert export.main(export_arguments(toy, toy_model, target)) == 0
+    return target
+
+
+def export_arguments(toy: Toy, exp_dir: Path, target: Path) -> list[str]:
+    checkpoint = str(exp_dir / "avg_2.pt")
+    check = str(toy.folder / "dev/data.list")
+    return ["--exp-dir", str(exp_dir), "--checkpoint", checkpoint, "--output", str(target), "--check-data", check]
+
+
+def read_text(path: Path) -> dict[str, str]:
+    lines = path.read_text().splitlines()
+    return {line.split(" ", 1)[0].strip(): line.partition(" ")[2].strip() for line in lines}
+
+
+def decoded(toy: Toy, exp_dir: Path, result_dir: Path, *options: str) -> dict[str, str]:
+    arguments = ["--exp-dir", str(exp_dir), "--checkpoint", str(exp_dir / "avg_2.pt"), "--device", "cpu"]
+    arguments += ["--data", str(toy.folder / "dev/data.list"), "--result-dir", str(result_dir)]
+    assert recognize.main([*arguments, "--modes", "attention_rescoring", *options]) == 0
+    (text,) = result_dir.glob("*/text")
+    return read_text(text)
+
+
+def test_torchscript_runs_where_wenet_lite_is_not_imported(model_dir: Path) -> None:
+    code = f"""
+import sys, torch
+model = torch.jit.load({str(model_dir / "model.zip")!r})
+assert not any(name.startswith("wenet_lite") for name in sys.modules)
+empty = torch.zeros(0, 0, 0, 0)
+out, attention, convolution = model.forward_encoder_chunk(torch.randn(1, 67, 20), 0, -1, empty, empty)
+out, attention, convolution = model.forward_encoder_chunk(torch.randn(1, 67, 20), 16, 16, attention, convolution)
+hyps, lens = torch.tensor([[2, 3, 4], [2, 3, 2]]), torch.tensor([3, 2])
+scores, right = model.forward_attention_decoder(hyps, lens, out)
+print(model.subsampling_rate(), model.right_context(), model.sos_symbol(), model.eos_symbol(),
+      model.is_bidirectional_decoder(), *out.shape, *attention.shape, *convolution.shape,
+      round(float(model.ctc_activation(out).exp().sum(-1).mean()), 4), *scores.shape, right.dim())
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == [
+        "4",
+        "6",
+        "2",
+        "2",
+        "False",
+        "1",
+        "16",
+        "16",
+        "2",
+        "2",
+        "16",
+        "16",
+        "2",
+        "1",
+        "16",
+        "4",
+        "1.0",
+        "2",
+        "3",
+        "12",
+        "0",
+    ]
+
+
+def test_whole_files_give_the_text_of_recognize(toy: Toy, toy_model: Path, model_dir: Path, tmp_path: Path) -> None:
+    expected = decoded(toy, toy_model, tmp_path)
+    recognizer = Recognizer(model_dir)
+    for utterance in read_manifest(toy.folder / "dev/data.list"):
+        transcript = recognizer.transcribe(utterance.wav)
+        assert transcript.text == expected[utterance.key]
+        assert transcript.duration == pytest.approx(utterance.duration, abs=1e-3)
+
+
+def test_streaming_gives_the_text_of_chunked_decoding(
+    toy: Toy, toy_model: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    expected = decoded(toy, toy_model, tmp_path, "--chunk-size", "4", "--left-chunks", "2")
+    recognizer = Recognizer(model_dir)
+    for utterance in read_manifest(toy.folder / "dev/data.list"):
+        session = recognizer.stream(16000, StreamOptions(4, 2))
+        samples, _ = read_audio(utterance.wav)
+        for part in np.array_split(samples, 7):
+            session.accept(part)
+        assert session.finish().text == expected[utterance.key]
+
+
+@given(portions=st.lists(st.integers(0, 9000), min_size=1, max_size=8))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_split_of_the_audio_gives_the_same_score(toy: Toy, model_dir: Path, portions: list[int]) -> None:
+    recognizer = Recognizer(model_dir)
+    samples, _ = read_audio(read_manifest(toy.folder / "dev/data.list")[0].wav)
+    whole, split = (recognizer.stream(16000, StreamOptions(4, -1)) for _ in range(2))
+    whole.accept(samples)
+    for part in np.split(samples, np.minimum(np.cumsum(portions), len(samples))):
+        split.accept(part)
+    expected, actual = whole.finish(), split.finish()
+    assert actual.text == expected.text
+    assert actual.score == pytest.approx(expected.score, abs=1e-3)
+
+
+def test_another_sample_rate_and_silence_are_taken(model_dir: Path) -> None:
+    recognizer = Recognizer(model_dir)
+    session = recognizer.stream(8000)
+    session.accept(np.zeros(4000, dtype=np.float32))
+    assert session.finish().duration == pytest.approx(0.5)
+    assert recognizer.stream().finish().text == ""
+
+
+def test_a_changed_file_is_refused(model_dir: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "model"
+    shutil.copytree(model_dir, copy)
+    (copy / "units.txt").write_text((copy / "units.txt").read_text() + "X 99\n")
+    with pytest.raises(CheckpointError, match=r"units\.txt: is not the file that was exported"):
+        Recognizer(copy)
+
+
+def test_an_export_that_differs_is_not_left_behind(
+    toy: Toy, toy_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_module, "TOLERANCE", 0.0)
+    with pytest.raises(ExportError, match="differs from the model"):
+        export.main(export_arguments(toy, toy_model, tmp_path / "model"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_transcribe_prints_partial_results_and_names_unreadable_files(
+    toy: Toy, model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wav = read_manifest(toy.folder / "dev/data.list")[0].wav
+    assert transcribe.main([str(model_dir), wav, "--streaming", "--chunk-ms", "160"]) == 0
+    final = capsys.readouterr().out.splitlines()[-1]
+    assert final.startswith(f"{wav}: ")
+    assert transcribe.main([str(model_dir), str(tmp_path / "none.wav"), wav]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == f"transcribe: {tmp_path / 'none.wav'}: no such audio file\n"
+    assert captured.out.startswith(f"{wav}: ")
+
+
+def test_what_cannot_be_read_has_an_empty_hypothesis_and_a_reason(toy: Toy, toy_model: Path, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in (toy.folder / "dev/data.list").read_text().splitlines()]
+    lines[0]["wav"] = str(tmp_path / "gone.wav")
+    short = tmp_path / "short.wav"
+    soundfile.write(short, np.zeros(100), 16000)
+    lines[1].update(wav=str(short), num_samples=100, duration=0.00625)
+    (tmp_path / "data.list").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    arguments = ["--exp-dir", str(toy_model), "--checkpoint", str(toy_model / "avg_2.pt"), "--device", "cpu"]
+    arguments += ["--data", str(tmp_path / "data.list"), "--result-dir", str(tmp_path / "out")]
+    assert recognize.main(arguments) == 0
+    for mode in ("ctc_greedy_search", "attention_rescoring"):
+        text = read_text(tmp_path / "out" / mode / "text")
+        assert sorted(text) == [line["key"] for line in lines]
+        assert text[lines[0]["key"]] == text[lines[1]["key"]] == ""
+        nbest = [json.loads(line) for line in (tmp_path / "out" / mode / "nbest.jsonl").read_text().splitlines()]
+        assert "no such audio file" in nbest[0]["reason"]
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(toy: Toy, toy_model: Path, tmp_path: Path) -> None:
+    state = torch.load(toy_model / "avg_2.pt", weights_only=True)
+    state["encoder.after_norm.weight"] = torch.zeros(3)
+    del state["ctc.ctc_lo.bias"]
+    torch.save(state, tmp_path / "other.pt")
+    arguments = export_arguments(toy, toy_model, tmp_path / "model")
+    arguments[arguments.index("--checkpoint") + 1] = str(tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match="ctc.ctc_lo.bias is missing; encoder.after_norm.weight has shape"):
+        export.main(arguments)

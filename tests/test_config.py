@@ -1,0 +1,78 @@
+"""Configuration is typed: every key is known, every mistake is named with its cure."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from wenet_lite.config import apply_overrides, dump_yaml, from_dict, load_yaml, to_dict
+from wenet_lite.errors import ConfigError
+from wenet_lite.experiment import ExperimentConfig, read_experiment
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float = 0.1
+    kind: Literal["a", "b"] = "a"
+
+
+@dataclass(frozen=True)
+class Outer:
+    size: int
+    inner: Inner = field(default_factory=Inner)
+    maybe: Inner | None = None
+    factors: tuple[float, ...] = (1.0,)
+
+
+def test_yaml_maps_one_to_one(tmp_path: Path) -> None:
+    config = Outer(3, Inner(0.5, "b"), None, (0.9, 1.1))
+    dump_yaml(config, tmp_path / "x.yaml")
+    assert from_dict(Outer, load_yaml(tmp_path / "x.yaml")) == config
+
+
+@pytest.mark.parametrize(
+    "tree, message",
+    [
+        ({"size": 1, "iner": {}}, "unknown key 'iner'; did you mean 'inner'"),
+        ({"size": 1, "inner": {"rat": 1}}, "unknown key 'inner.rat'; did you mean 'rate'"),
+        ({}, "key 'size' is missing"),
+        ({"size": "x"}, "'size' must be of type int, got 'x'"),
+        ({"size": True}, "'size' must be of type int"),
+        ({"size": 1, "inner": {"kind": "c"}}, "'inner.kind' must be one of a, b"),
+        ({"size": 1, "inner": 5}, "'inner' must be a section"),
+        ({"size": 1, "factors": [1.0, "y"]}, "'factors"),
+    ],
+)
+def test_mistakes_are_named(tree: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        from_dict(Outer, tree, path="x.yaml")
+    assert str(caught.value).startswith("x.yaml: ")
+
+
+def test_overrides_change_one_value() -> None:
+    tree = apply_overrides({"a": {"b": 1, "c": 2}}, ["a.b=3e-3", "d=[1, 2]"])
+    assert from_dict(Inner, {"rate": tree["a"]["b"]}).rate == 0.003
+    assert tree["a"]["c"] == 2 and tree["d"] == [1, 2]
+
+
+@pytest.mark.parametrize("override", ["a", "=1", "a.b.c=1"])
+def test_malformed_overrides_are_refused(override: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        apply_overrides({"a": {"b": 1}}, [override])
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_configuration_is_valid_and_survives_a_round_trip(path: Path) -> None:
+    config = read_experiment(path)
+    assert from_dict(ExperimentConfig, to_dict(config)) == config
+
+
+def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("a: 1\nb: [1\n")
+    with pytest.raises(ConfigError, match=r"x\.yaml:\d: is not valid YAML"):
+        load_yaml(tmp_path / "x.yaml")
+    with pytest.raises(ConfigError, match="cannot read"):
+        load_yaml(tmp_path / "y.yaml")

@@ -1,0 +1,157 @@
+"""Training survives being killed, does not depend on the number of ranks, and says what it leaves out."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from toy import ROOT, Toy, run_module
+
+from wenet_lite.bin import train
+from wenet_lite.errors import CheckpointError, ConfigError, DataError
+from wenet_lite.training.average import average_checkpoints, choose_checkpoints
+from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint, load_latest
+from wenet_lite.training.optimizer import ScheduleConfig, learning_rate
+
+FIXED = ("model.encoder.dropout_rate=0.0", "model.encoder.positional_dropout_rate=0.0", "batch.speed_factors=[1.0]")
+
+
+def final_weights(exp_dir: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(list_checkpoints(exp_dir / "checkpoints")[-1]).model
+
+
+def metrics(exp_dir: Path, kind: str = "train") -> list[dict]:
+    lines = (exp_dir / "metrics.jsonl").read_text().splitlines()
+    return [record for record in map(json.loads, lines) if record["kind"] == kind]
+
+
+def assert_same_weights(actual: dict, expected: dict) -> None:
+    assert actual.keys() == expected.keys()
+    for name in expected:
+        assert torch.equal(actual[name], expected[name]), name
+
+
+@pytest.fixture(scope="module")
+def undisturbed(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    exp_dir = tmp_path_factory.mktemp("undisturbed")
+    result = run_module("wenet_lite.bin.train", *toy.train_arguments(exp_dir))
+    assert result.returncode == 0, result.stderr
+    return exp_dir
+
+
+def train_with_kills(toy: Toy, exp_dir: Path, kills: int, processes: int = 1) -> None:
+    """Start, kill after a random number of updates, start again; the last time until the end."""
+    draw = random.Random(0)
+    command = [sys.executable, "-m"]
+    if processes > 1:
+        command += ["torch.distributed.run", "--standalone", f"--nproc_per_node={processes}", "-m"]
+    command += ["wenet_lite.bin.train", *toy.train_arguments(exp_dir)]
+    done = 0
+    while done < kills:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        size = lambda: (exp_dir / "metrics.jsonl").stat().st_size if (exp_dir / "metrics.jsonl").exists() else 0
+        before = size()
+        while process.poll() is None and size() <= before:  # until it has done an update of its own
+            time.sleep(0.01)
+        time.sleep(draw.random() * 0.3)
+        if process.poll() is not None:
+            break  # it was done before the signal
+        process.kill()
+        process.wait()
+        done += 1
+    assert done > 0, "the run ended before it could be killed"
+    result = run_module("wenet_lite.bin.train", *toy.train_arguments(exp_dir), processes=processes)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_killed_run_ends_with_the_weights_of_the_undisturbed_one(toy: Toy, undisturbed: Path, tmp_path: Path) -> None:
+    train_with_kills(toy, tmp_path, kills=2)
+    assert_same_weights(final_weights(tmp_path), final_weights(undisturbed))
+    # No update is told twice.
+    assert [r["update"] for r in metrics(tmp_path)] == [r["update"] for r in metrics(undisturbed)]
+
+
+def test_two_ranks_take_the_updates_of_one(toy: Toy, tmp_path: Path) -> None:
+    for processes in (1, 2):
+        arguments = toy.train_arguments(tmp_path / str(processes), *FIXED)
+        result = run_module("wenet_lite.bin.train", *arguments, processes=processes)
+        assert result.returncode == 0, result.stderr
+    one, two = metrics(tmp_path / "1"), metrics(tmp_path / "2")
+    assert len(one) == len(two) > 5
+    for a, b in zip(one, two):
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-4)  # metrics keep six digits
+    for a, b in zip(metrics(tmp_path / "1", "dev"), metrics(tmp_path / "2", "dev")):
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
+
+
+def test_the_loss_falls(undisturbed: Path) -> None:
+    losses = [record["loss"] for record in metrics(undisturbed)]
+    assert len(losses) > 8 and sum(losses[-3:]) < 0.9 * sum(losses[:3])
+    assert list((undisturbed / "tensorboard").iterdir())
+
+
+def test_a_torn_checkpoint_is_passed_over(undisturbed: Path, tmp_path: Path) -> None:
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "c")
+    *_, before, newest = list_checkpoints(tmp_path / "c")
+    newest.write_bytes(newest.read_bytes()[:1000])
+    found = load_latest(tmp_path / "c")
+    assert found is not None and found.update == load_checkpoint(before).update
+    with pytest.raises(CheckpointError, match="torn"):
+        load_checkpoint(newest)
+
+
+def test_the_average_is_the_mean(undisturbed: Path) -> None:
+    paths = choose_checkpoints(undisturbed / "checkpoints", 2, "best")
+    states = [load_checkpoint(path).model for path in paths]
+    mean = average_checkpoints(paths)
+    for name, tensor in mean.items():
+        expected = (states[0][name].double() + states[1][name].double()) / 2
+        assert torch.equal(tensor, expected.to(tensor.dtype)), name
+    with pytest.raises(CheckpointError, match="99 are to be averaged"):
+        choose_checkpoints(undisturbed / "checkpoints", 99, "best")
+
+
+def test_unreadable_audio_is_listed_and_too_much_of_it_is_an_error(
+    toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = (toy.folder / "train/data.list").read_text().splitlines()
+    damaged = {**json.loads(lines[0]), "wav": str(tmp_path / "gone.wav")}
+    (tmp_path / "data.list").write_text("\n".join([json.dumps(damaged), *lines[1:]]) + "\n")
+    arguments = toy.train_arguments(tmp_path / "exp", "training.max_epochs=1")
+    arguments[arguments.index("--train-data") + 1] = str(tmp_path / "data.list")
+    with pytest.raises(DataError, match=r"1 of 24 utterances could not be read.*gone\.wav: no such audio file"):
+        train.main(arguments)
+    assert train.main([*arguments, "--set", "training.max_bad_fraction=0.1"]) == 0
+    assert f"utterance {damaged['key']} left out" in caplog.text
+
+
+def test_ranks_that_cannot_share_an_update_are_refused(toy: Toy, tmp_path: Path) -> None:
+    result = run_module("wenet_lite.bin.train", *toy.train_arguments(tmp_path), processes=3)
+    assert result.returncode != 0
+    assert "3 processes cannot share 2 micro-batches" in result.stderr
+
+
+def test_an_unknown_key_is_one_line(toy: Toy, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown key 'training\.optimizer\.lrr'; did you mean 'lr'"):
+        train.main(toy.train_arguments(tmp_path, "training.optimizer.lrr=1"))
+    assert not any(tmp_path.iterdir())
+
+
+def test_warmuplr_is_wenets(golden) -> None:
+    # The first entry is the rate before any step, which WeNet never uses.
+    _, *expected = torch.load(golden / "misc" / "schedulers.pt", weights_only=True)["warmup25"]
+    config = ScheduleConfig("warmuplr", warmup_updates=25)
+    actual = [learning_rate(config, 0.002, update, total_updates=10_000) for update in range(len(expected))]
+    assert len(expected) > 25 and actual == pytest.approx(expected, rel=1e-6)
+
+
+def test_cosine_ends_at_its_final_ratio() -> None:
+    config = ScheduleConfig("cosine", warmup_updates=10, final_ratio=0.1)
+    assert learning_rate(config, 2.0, 9, 100) == pytest.approx(2.0)
+    assert learning_rate(config, 2.0, 54, 100) == pytest.approx(2.0 * (0.1 + 0.9 * 0.5))
+    assert learning_rate(config, 2.0, 99, 100) == pytest.approx(0.2)

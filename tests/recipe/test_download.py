@@ -18,7 +18,7 @@ import pytest
 from wenet_lite.bin import command
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "egs" / "librispeech" / "local"))
-import download_data  # noqa: E402
+import download_data
 
 PART = "dev-clean-2"
 NOBODY = "http://127.0.0.1:9/resources"  # the discard port: nothing listens there

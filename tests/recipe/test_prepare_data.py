@@ -16,7 +16,7 @@ from wenet_lite.data.kaldi import read_table
 from wenet_lite.data.kaldi_validate import validate
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "egs" / "librispeech" / "local"))
-import prepare_data  # noqa: E402
+import prepare_data
 
 TABLES = {"wav.scp", "text", "utt2spk", "spk2utt", "utt2dur", "spk2gender"}
 SPEAKERS = (

@@ -1,0 +1,97 @@
+"""The whole recipe in miniature: from synthesised speech to a streaming model."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from recipe_copy import copy_recipe, environment, run_recipe
+
+SETTINGS = "training.max_epochs=3 training.log_interval=1 training.checkpoint_interval=2 batch.max_frames=6000"
+MINIATURE = ("--smoke-hours", "0.1", "--average-num", "2", "--nproc", "2", "--set", SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe that ran all its stages; training was killed once on the way."""
+    recipe = copy_recipe(tmp_path_factory.mktemp("end_to_end") / "project")
+    result = run_recipe(recipe, *MINIATURE, "--stop-stage", "3")
+    assert result.returncode == 0, result.stderr
+    kill_training_midway(recipe)
+    result = run_recipe(recipe, *MINIATURE, "--stage", "4")
+    assert result.returncode == 0, result.stderr
+    (recipe / "stdout").write_text(result.stdout)
+    return recipe
+
+
+def kill_training_midway(recipe: Path) -> None:
+    """Start stage 4 and kill the whole process tree once some updates are done."""
+    command = ["bash", "run.sh", *MINIATURE, "--stage", "4", "--stop-stage", "4"]
+    output = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=recipe, env=environment(), start_new_session=True, **output)
+    deadline = time.monotonic() + 120
+    while len(metrics(recipe)) < 3 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.poll() is None, "training ended before it could be killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    # torchrun's workers are in sessions of their own; they end when their parent is gone, or are ended here.
+    subprocess.run(["pkill", "-KILL", "-f", str(recipe.name) + ".*wenet_lite.bin.train"], check=False)
+
+
+def metrics(recipe: Path) -> list[dict]:
+    path = recipe / "exp/smoke_smoke/metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def test_every_stage_leaves_what_it_promises(finished: Path) -> None:
+    exp = finished / "exp/smoke_smoke"
+    for name in ("wav.scp", "text", "utt2spk", "spk2utt", "utt2dur", "spk2gender", "data.list"):
+        assert (finished / "data/smoke_test" / name).stat().st_size > 0
+    for name in ("train.yaml", "metrics.jsonl", "avg_2.pt", "RESULTS.md", "model/model.yaml", "model/model.zip"):
+        assert (exp / name).stat().st_size > 0
+    assert len(list(exp.glob("decode_smoke_test/*/wer"))) == 8
+    assert not list(finished.rglob("*.tmp"))
+
+
+def test_the_table_has_a_row_for_each_mode_and_chunk(finished: Path) -> None:
+    table = (finished / "exp/smoke_smoke/RESULTS.md").read_text()
+    rows = [line for line in table.splitlines() if line.startswith("| smoke_test")]
+    assert len(rows) == 8 and sum("640 ms" in row for row in rows) == 4
+    assert table.split("\n\n", 1)[1].strip() in (finished / "stdout").read_text()
+
+
+def test_a_killed_training_went_on_to_the_last_update(finished: Path) -> None:
+    updates = [record["update"] for record in metrics(finished) if record["kind"] == "train"]
+    assert updates == list(range(1, len(updates) + 1))
+    assert "going on from update" in (finished / "exp/smoke_smoke/log/stage4.log").read_text()
+
+
+def test_a_stage_can_be_run_again(finished: Path) -> None:
+    text = finished / "exp/smoke_smoke/decode_smoke_test/attention_rescoring/text"
+    before = text.read_bytes()
+    text.unlink()
+    options = ("--stage", "6", "--stop-stage", "6", "--decode-modes", "attention_rescoring", "--decode-chunks", "-1")
+    result = run_recipe(finished, *MINIATURE, *options)
+    assert result.returncode == 0, result.stderr
+    assert text.read_bytes() == before
+    for stage in ("1", "2", "3", "5"):
+        result = run_recipe(finished, *MINIATURE, "--stage", stage, "--stop-stage", stage)
+        assert result.returncode == 0, result.stderr
+
+
+def test_the_last_stage_shows_a_stream(finished: Path) -> None:
+    shown = (finished / "stdout").read_text()
+    assert "transcribe" in shown and "--streaming" in shown
+
+
+def test_logs_hold_command_and_exit_status(finished: Path) -> None:
+    logs = list((finished / "exp/smoke_smoke/log").glob("*.log"))
+    assert len(logs) > 10
+    for log in logs:
+        lines = log.read_text().splitlines()
+        assert lines[0].startswith("# ") and lines[-1] == "# exit status 0"

@@ -136,6 +136,25 @@ def test_ranks_that_cannot_share_an_update_are_refused(toy: Toy, tmp_path: Path)
     assert "3 processes cannot share 2 micro-batches" in result.stderr
 
 
+def test_a_full_disk_is_one_line_and_the_old_checkpoint_survives(toy: Toy, tmp_path: Path) -> None:
+    assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=1")) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
+    limit = min(len(content) for content in before.values()) // 2
+    # A file-size limit stands in for the full disk: writes fail in the middle of the checkpoint.
+    code = f"""
+import resource, signal, sys
+from wenet_lite.bin import command, train
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+sys.exit(command.run(train.main, {toy.train_arguments(tmp_path, "training.max_epochs=2")!r}))
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1, result.stderr
+    assert "File too large (free space or choose another folder)" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
+
+
 def test_an_unknown_key_is_one_line(toy: Toy, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown key 'training\.optimizer\.lrr'; did you mean 'lr'"):
         train.main(toy.train_arguments(tmp_path, "training.optimizer.lrr=1"))

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from wenet_lite.errors import WenetLiteError
 
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
 Main = Callable[[Sequence[str] | None], int]
 
 
@@ -39,7 +40,7 @@ def run(main: Main, argv: Sequence[str] | None = None) -> int:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in _DISK_ERRORS:
             raise
         print(
             f"{name}: {error.filename or 'output'}: {error.strerror} (free space or choose another folder)",

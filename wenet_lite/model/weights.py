@@ -15,15 +15,24 @@ from wenet_lite.errors import CheckpointError
 
 
 def save_atomically(tree: Any, path: Path) -> None:
-    """`torch.save` that leaves either the whole file or none under `path`."""
+    """`torch.save` that leaves either the whole file or none under `path`.
+
+    Raises:
+        OSError: if the disk is full or cannot be written to; what was under `path` before is still there.
+    """
     temporary = path.with_name(path.name + ".tmp")
     try:
         with open(temporary, "wb") as stream:
             torch.save(tree, stream)
             stream.flush()
             os.fsync(stream.fileno())
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        cause = error.__context__
+        if isinstance(error, RuntimeError) and isinstance(
+            cause, OSError
+        ):  # torch hides a full disk behind its own error
+            raise OSError(cause.errno, cause.strerror, str(path)) from error
         raise
     temporary.replace(path)
 

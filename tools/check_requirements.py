@@ -1,4 +1,8 @@
-"""Exit status 0 if this interpreter has the packages of a requirements file, in versions that fit."""
+"""Exit status 0 if this interpreter has the packages of requirements files, in versions that fit; else it lists others.
+
+Reads the installed metadata and imports none of the packages, so it takes a twentieth of a second. It knows the lines
+that this repository's files have: `name==1.2; python_version >= "3.11"` and `-r other.txt`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-_LINE = re.compile(r"(?P<name>[\w.-]+)(?P<bounds>[^;]*)(;\s*python_version\s*(?P<op><|>=)\s*\"(?P<python>[\d.]+)\")?")
+_LINE = re.compile(r'([\w.-]+)==([\w.]+)(?:\s*;\s*python_version\s*(<|>=)\s*"([\d.]+)")?')
 
 
 def missing(requirements: Path) -> list[str]:
@@ -18,7 +22,7 @@ def missing(requirements: Path) -> list[str]:
         if line.startswith("-r "):
             wrong += missing(requirements.parent / line[3:].strip())
         elif line and not _satisfied(line):
-            wrong.append(line)
+            wrong.append(line.split(";")[0])
     return wrong
 
 
@@ -26,27 +30,19 @@ def _satisfied(line: str) -> bool:
     found = _LINE.fullmatch(line)
     if found is None:
         return False
-    if found["op"]:
-        older = sys.version_info[:2] < _numbers(found["python"])
-        if older != (found["op"] == "<"):
+    name, wanted, operator, python = found.groups()
+    if operator:
+        older = sys.version_info[:2] < tuple(int(part) for part in python.split("."))
+        if older != (operator == "<"):
             return True
     try:
         # A local label such as +cpu is a build of the same version.
-        version = _numbers(importlib.metadata.version(found["name"]).split("+")[0])
+        return importlib.metadata.version(name).split("+")[0] == wanted
     except importlib.metadata.PackageNotFoundError:
         return False
-    return all(_fits(version, bound.strip()) for bound in found["bounds"].split(",") if bound.strip())
-
-
-def _fits(version: tuple[int, ...], bound: str) -> bool:
-    operator = bound.rstrip("0123456789.")
-    wanted = _numbers(bound[len(operator) :])
-    return {"==": version == wanted, ">=": version >= wanted, "<": version < wanted}.get(operator, False)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
 if __name__ == "__main__":
-    raise SystemExit(1 if missing(Path(sys.argv[1])) else 0)
+    lines = [line for path in sys.argv[1:] for line in missing(Path(path))]
+    print(", ".join(lines))
+    raise SystemExit(1 if lines else 0)

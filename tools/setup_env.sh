@@ -1,54 +1,76 @@
 # shellcheck shell=bash
-# Sourced by run.sh and tests/run.sh: finds or makes an environment that satisfies the pinned requirements.
+# Sourced, after path.sh, by scripts that find or make their environment:
 #
-#   setup_env <requirements file>
+#   setup_env <requirements files, relative to the project's root...>
 #
-# An active environment (or the python3 on the PATH) that satisfies them is used as it is; else .venv is made,
-# or brought up to date. Environment variables:
-#   WENET_LITE_PYTHON     the interpreter that makes .venv (python3)
+# An active environment, or a python3 on the PATH, that has all of it is used as it is. Else .venv is made or brought up
+# to date; .venv/installed/ has a copy of each requirements file that is in. Environment variables:
+#   WENET_LITE_PYTHON     the interpreter that makes .venv (python3, or else python3.13 down to python3.10)
 #   WENET_LITE_INDEX_URL  a further package index; CPU-only users take torch's small CPU builds with
 #                         WENET_LITE_INDEX_URL=https://download.pytorch.org/whl/cpu
 
 setup_env() {
-  local requirements=$WENET_LITE_ROOT/$1 venv=$WENET_LITE_ROOT/.venv stamp wanted
-  stamp=$venv/.stamp_$1
-  if _satisfied python3 "$requirements"; then
-    return 0
-  fi
-  local python=${WENET_LITE_PYTHON:-python3}
-  if ! command -v "$python" >/dev/null || ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
-    echo "setup: $python is missing or older than 3.10 (install Python 3.10 to 3.13, or set WENET_LITE_PYTHON)" >&2
-    return 1
-  fi
-  wanted=$(cat "$WENET_LITE_ROOT"/requirements*.txt "$WENET_LITE_ROOT"/egs/*/requirements.txt | cksum)
-  if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then
-    _use_venv "$venv"
-    return 0
-  fi
-  if [[ ! -x $venv/bin/pip ]]; then
-    echo "setup: making $venv"
-    rm -rf "$venv"
-    if ! "$python" -m venv "$venv"; then
-      rm -rf "$venv"
-      echo "setup: $python cannot make a virtual environment (on Debian and Ubuntu: apt install python3-venv)" >&2
-      return 1
+  local venv=$WENET_LITE_ROOT/.venv
+  if [[ $(command -v python3) != "$venv/bin/python3" ]]; then
+    local lacking
+    if lacking=$(cd "$WENET_LITE_ROOT" && satisfied "$@"); then
+      return 0
+    fi
+    if [[ -n ${VIRTUAL_ENV:-}${CONDA_PREFIX:-} ]]; then
+      echo "setup: using .venv, as the active environment lacks ${lacking:-Python 3.10}" >&2
     fi
   fi
-  echo "setup: installing $1 into $venv (torch alone is some gigabytes; once only)"
-  local index=()
-  [[ -z ${WENET_LITE_INDEX_URL:-} ]] || index=(--extra-index-url "$WENET_LITE_INDEX_URL")
-  if ! "$venv/bin/python" -m pip install --disable-pip-version-check "${index[@]}" -r "$requirements"; then
-    echo "setup: the packages cannot be installed (see above; is there a network, and room on the disk?)" >&2
+  _make_venv "$venv" || return 1
+  use_venv
+  _install "$venv/installed" "$@"
+}
+
+_make_venv() { # _make_venv <folder>: an environment whose pip works; one that was left half-made is made again
+  local python
+  "$1/bin/python3" -c 'import pip._internal.commands.install' 2>/dev/null && return 0
+  if ! python=$(_suitable_python); then
+    echo "setup: ${WENET_LITE_PYTHON:-python3} is no Python 3.10 to 3.13 (install one, or name it: WENET_LITE_PYTHON=/path/to/python3)" >&2
     return 1
   fi
-  echo "$wanted" >"$stamp" # last: a set-up that was killed is taken up again
-  _use_venv "$venv"
+  if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    echo "setup: $python cannot make environments (on Debian and Ubuntu: apt install python3-venv)" >&2
+    return 1
+  fi
+  echo "setup: making $1 with $("$python" --version)" >&2
+  if ! "$python" -m venv --clear "$1"; then
+    echo "setup: $1 cannot be made (is there room on the disk, and may you write there?)" >&2
+    return 1
+  fi
 }
 
-_use_venv() { # _use_venv <folder>: as its activate script does
-  export VIRTUAL_ENV=$1 PATH=$1/bin:$PATH
+_suitable_python() { # prints the first interpreter of a version that torch has wheels for
+  local python
+  for python in ${WENET_LITE_PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
+    if "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null; then
+      echo "$python"
+      return 0
+    fi
+  done
+  return 1
 }
 
-_satisfied() { # _satisfied <python> <requirements file>: whether all of it is installed; imports none of it
-  "$1" "$WENET_LITE_ROOT/tools/check_requirements.py" "$2" 2>/dev/null
+_install() { # _install <folder of copies> <requirements files...>
+  local installed=$1 file outdated=false arguments=()
+  shift
+  for file in "$@"; do
+    arguments+=(-r "$WENET_LITE_ROOT/$file")
+    cmp -s "$WENET_LITE_ROOT/$file" "$installed/$file" || outdated=true
+  done
+  $outdated || return 0
+  [[ -z ${WENET_LITE_INDEX_URL:-} ]] || arguments+=(--extra-index-url "$WENET_LITE_INDEX_URL")
+  rm -rf "$installed"
+  echo "setup: installing $* (once; torch with its CUDA libraries takes 5 GB, see WENET_LITE_INDEX_URL in README.md)" >&2
+  if ! python3 -m pip install --disable-pip-version-check "${arguments[@]}"; then
+    echo "setup: the packages cannot be installed, see above (is there a network, and room on the disk?)" >&2
+    return 1
+  fi
+  for file in "$@"; do # last, so that a set-up that was killed is taken up again
+    mkdir -p "$(dirname "$installed/$file")"
+    cp "$WENET_LITE_ROOT/$file" "$installed/$file"
+  done
 }

@@ -59,6 +59,28 @@ def test_a_wide_attention_beam_finds_the_best_hypothesis(seed: int, frames: int)
 
 
 @torch.no_grad()
+def test_token_by_token_equals_the_whole_prefix() -> None:
+    model = make_model(vocab=9)
+    memory, lens = torch.randn(2, 6, 8), torch.tensor([6, 3])
+    tokens = torch.randint(3, 9, (2, 3, 5))
+    cache = model.decoder.start(memory, lens, 3)
+    for position in range(5):
+        logits, cache = model.decoder.step(tokens[:, :, position], cache)
+        for i in range(2):
+            prefixes = tokens[i, :, : position + 1]
+            args = (
+                memory[i : i + 1].expand(3, -1, -1),
+                lens[i : i + 1].expand(3),
+                prefixes,
+                torch.full((3,), position + 1),
+            )
+            torch.testing.assert_close(logits[i], model.decoder(*args)[:, -1], rtol=0, atol=1e-5)
+        shuffle = torch.tensor([2, 0, 1, 3, 5, 4])
+        tokens = tokens.flatten(0, 1)[shuffle].view(2, 3, 5)
+        cache = cache.select(shuffle)
+
+
+@torch.no_grad()
 def test_rescoring_adds_the_attention_score_of_each_hypothesis() -> None:
     model = make_model()
     memories = torch.randn(2, 7, 8)

@@ -37,44 +37,49 @@ class AttentionBeamSearch:
             length penalty (the start symbol counts as one token).
         """
         batch, beam, device = len(lens), self.beam_size, encoder_out.device
-        memory = encoder_out.repeat_interleave(beam, dim=0)
-        memory_lens = lens.repeat_interleave(beam)
-        tokens = torch.full((batch * beam, 1), self.model.sos_id, dtype=torch.long, device=device)
+        cache = self.model.decoder.start(encoder_out, lens, beam)
+        tokens = torch.full((batch, beam, 1), self.model.sos_id, dtype=torch.long, device=device)
         scores = torch.full((batch, beam), -torch.inf, device=device)
         scores[:, 0] = 0.0
-        ended = torch.zeros(batch, beam, dtype=torch.bool, device=device)
-        first_beam = (torch.arange(batch, device=device) * beam).unsqueeze(1)
+        complete = torch.zeros(batch, beam, dtype=torch.bool, device=device)
+        frozen = complete
         for step in range(int(lens.max())):
-            best, candidates = self._next_tokens(memory, memory_lens, tokens, ended)
-            totals = (scores.unsqueeze(2) + best.view(batch, beam, beam)).flatten(1)
-            scores, choice = totals.topk(beam, dim=1)
-            parents = (first_beam + choice // beam).flatten()
-            chosen = candidates.view(batch, beam * beam).gather(1, choice).flatten()
-            tokens = torch.cat([tokens[parents], chosen.unsqueeze(1)], dim=1)
-            ended = (chosen == self.model.eos_id).view(batch, beam) | (step + 1 >= lens).unsqueeze(1)
-            if ended.all():
+            logits, cache = self.model.decoder.step(tokens[:, :, -1], cache)
+            best, candidates = self._continuations(logits, frozen)
+            scores, choice = (scores.unsqueeze(2) + best).flatten(1).topk(beam, dim=1)
+            parents = choice // beam
+            chosen = candidates.flatten(1).gather(1, choice)
+            cache = cache.select((parents + torch.arange(batch, device=device).unsqueeze(1) * beam).flatten())
+            history = tokens.gather(1, parents.unsqueeze(2).expand(-1, -1, tokens.shape[2]))
+            tokens = torch.cat([history, chosen.unsqueeze(2)], dim=2)
+            ends = (chosen == self.model.eos_id) | (step + 1 >= lens).unsqueeze(1)
+            complete = complete.gather(1, parents) | (ends & ~frozen.gather(1, parents))
+            frozen = complete | self._decided(complete).unsqueeze(1)
+            if frozen.all():
                 break
-        return self._results(tokens.view(batch, beam, -1), scores)
+        return self._results(tokens, scores, complete)
 
-    def _next_tokens(self, memory: Tensor, memory_lens: Tensor, tokens: Tensor, ended: Tensor) -> tuple[Tensor, Tensor]:
-        """(hypotheses, beam) log probabilities and ids of the best continuations; an ended one has only the end."""
-        token_lens = torch.full((len(tokens),), tokens.shape[1], device=tokens.device)
-        logits = self.model.decoder(memory, memory_lens, tokens, token_lens)[:, -1]
+    def _continuations(self, logits: Tensor, frozen: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, beam, beam) log probabilities and ids of the best next tokens; frozen: the end alone."""
         best, candidates = logits.float().log_softmax(dim=-1).topk(self.beam_size, dim=-1)
-        over = ended.view(-1, 1)
         nothing = torch.full_like(best, -torch.inf)
-        nothing[:, 0] = 0.0
+        nothing[:, :, 0] = 0.0
+        over = frozen.unsqueeze(2)
         return torch.where(over, nothing, best), candidates.masked_fill(over, self.model.eos_id)
 
-    def _results(self, tokens: Tensor, scores: Tensor) -> list[list[Hypothesis]]:
+    def _decided(self, complete: Tensor) -> Tensor:
+        """(batch,) whether nothing can overtake the best: scores only fall, unless length is rewarded."""
+        return complete[:, 0] if self.length_penalty == 0 else complete.all(dim=1)
+
+    def _results(self, tokens: Tensor, scores: Tensor, complete: Tensor) -> list[list[Hypothesis]]:
         lengths = (tokens[:, :, 1:] != self.model.eos_id).sum(dim=2) + 1
         scores = scores / lengths.float() ** self.length_penalty
         results = []
-        for rows, values in zip(tokens[:, :, 1:].tolist(), scores.tolist()):
+        for rows, values, whole in zip(tokens[:, :, 1:].tolist(), scores.tolist(), complete.tolist()):
             hyps = [
                 Hypothesis(tuple(t for t in row if t != self.model.eos_id), value)
-                for row, value in zip(rows, values)
-                if value > -torch.inf
+                for row, value, is_whole in zip(rows, values, whole)
+                if is_whole and value > -torch.inf
             ]
             results.append(sorted(hyps, key=lambda hyp: hyp.score, reverse=True))
         return results

@@ -55,9 +55,16 @@ class MultiHeadedAttention(nn.Module):
         Returns:
             (batch, queries, dim).
         """
+        k, v = self.project(memory)
+        return self.attend(query, k, v, mask)
+
+    def project(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, keys, dim) to keys and values, each (batch, heads, keys, d_k)."""
+        return self._heads(self.linear_k(memory)), self._heads(self.linear_v(memory))
+
+    def attend(self, query: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        """As `forward`, with a memory that `project` has been applied to."""
         q = self._heads(self.linear_q(query))
-        k = self._heads(self.linear_k(memory))
-        v = self._heads(self.linear_v(memory))
         bias = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, self.masked).unsqueeze(1)
         return self._attend(q, k, v, bias)
 

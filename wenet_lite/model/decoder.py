@@ -54,6 +54,46 @@ class DecoderLayer(nn.Module):
         x = x + self.dropout(self.src_attn(self.norm2(x), memory, memory_mask))
         return x + self.dropout(self.feed_forward(self.norm3(x)))
 
+    def step(
+        self, x: Tensor, token_keys_values: Tensor, memory_keys_values: tuple[Tensor, Tensor], memory_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One more token of each hypothesis.
+
+        Args:
+            x: (batch, hypotheses, dim) the newest token of each.
+            token_keys_values: (batch * hypotheses, heads, length, 2 * d_k) of the tokens before it.
+            memory_keys_values: each (batch, heads, frames, d_k), shared by the hypotheses of an utterance.
+            memory_mask: (batch, 1, frames).
+        Returns:
+            (batch, hypotheses, dim), and the keys and values with the newest token's.
+        """
+        newest = self.norm1(x).flatten(0, 1).unsqueeze(1)
+        keys_values = torch.cat([token_keys_values, torch.cat(self.self_attn.project(newest), dim=-1)], dim=2)
+        keys, values = keys_values.chunk(2, dim=-1)
+        everything = torch.ones(1, 1, keys.shape[2], dtype=torch.bool, device=x.device)
+        x = x + self.self_attn.attend(newest, keys, values, everything).view_as(x)
+        x = x + self.src_attn.attend(self.norm2(x), *memory_keys_values, memory_mask)
+        return x + self.feed_forward(self.norm3(x)), keys_values
+
+
+@dataclass(frozen=True)
+class DecoderCache:
+    """What the decoder keeps from one token to the next.
+
+    Attributes:
+        memory: keys and values of the encoder's frames, for each layer, each (batch, heads, frames, d_k).
+        memory_mask: (batch, 1, frames).
+        tokens: for each layer (batch * hypotheses, heads, length, 2 * d_k) keys and values of the tokens so far.
+    """
+
+    memory: list[tuple[Tensor, Tensor]]
+    memory_mask: Tensor
+    tokens: list[Tensor]
+
+    def select(self, hypotheses: Tensor) -> DecoderCache:
+        """The cache of other hypotheses: their (batch * hypotheses,) indices among the present ones."""
+        return DecoderCache(self.memory, self.memory_mask, [t.index_select(0, hypotheses) for t in self.tokens])
+
 
 class TransformerDecoder(nn.Module):
     """Predicts each token from those before it and the encoder's frames.
@@ -67,6 +107,7 @@ class TransformerDecoder(nn.Module):
     def __init__(self, config: TransformerDecoderConfig, dim: int, vocab_size: int) -> None:
         super().__init__()
         self.dim = dim
+        self.num_heads = config.attention_heads
         self.embed = nn.Sequential(nn.Embedding(vocab_size, dim))
         self.embed_dropout = nn.Dropout(config.positional_dropout_rate)
         self.decoders = nn.ModuleList([DecoderLayer(config, dim) for _ in range(config.num_blocks)])
@@ -92,3 +133,36 @@ class TransformerDecoder(nn.Module):
         for layer in self.decoders:
             x = layer(x, token_mask, memory, memory_mask)
         return self.output_layer(self.after_norm(x))
+
+    def start(self, memory: Tensor, memory_lens: Tensor, num_hypotheses: int) -> DecoderCache:
+        """Prepare decoding token by token, in eval mode.
+
+        Args:
+            memory: (batch, frames, dim) encoder output.
+            memory_lens: (batch,) valid frames.
+            num_hypotheses: of each utterance.
+        """
+        mask = padding_mask(memory_lens, memory.shape[1]).unsqueeze(1)
+        no_token = memory.new_zeros(len(memory) * num_hypotheses, self.num_heads, 0, 2 * self.dim // self.num_heads)
+        projected = [layer.src_attn.project(memory) for layer in self._layers()]
+        return DecoderCache(projected, mask, [no_token] * len(projected))
+
+    def step(self, tokens: Tensor, cache: DecoderCache) -> tuple[Tensor, DecoderCache]:
+        """Score what follows the newest token of each hypothesis; agrees with `forward` on the whole prefix.
+
+        Args:
+            tokens: (batch, hypotheses) newest tokens.
+            cache: of the tokens before them.
+        Returns:
+            (batch, hypotheses, vocab) logits, and the next cache.
+        """
+        position = torch.tensor(cache.tokens[0].shape[2] if cache.tokens else 0, device=tokens.device)
+        x = self.embed(tokens) * math.sqrt(self.dim) + sinusoids(position, self.dim)
+        states = []
+        for layer, keys_values, memory in zip(self._layers(), cache.tokens, cache.memory):
+            x, keys_values = layer.step(x, keys_values, memory, cache.memory_mask)
+            states.append(keys_values)
+        return self.output_layer(self.after_norm(x)), DecoderCache(cache.memory, cache.memory_mask, states)
+
+    def _layers(self) -> list[DecoderLayer]:
+        return [layer for layer in self.decoders if isinstance(layer, DecoderLayer)]

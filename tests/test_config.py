@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from wenet_lite.config import apply_overrides, dump_yaml, from_dict, load_yaml, to_dict
+from wenet_lite.config import apply_overrides, differences, dump_yaml, from_dict, load_yaml, to_dict
 from wenet_lite.errors import ConfigError
 from wenet_lite.experiment import ExperimentConfig, read_experiment
 
@@ -68,6 +68,12 @@ def test_malformed_overrides_are_refused(override: str) -> None:
 def test_every_shipped_configuration_is_valid_and_survives_a_round_trip(path: Path) -> None:
     config = read_experiment(path)
     assert from_dict(ExperimentConfig, to_dict(config)) == config
+
+
+def test_differences_name_key_and_both_values() -> None:
+    before, now = to_dict(Outer(3)), to_dict(Outer(3, Inner(0.2), None, (1.0, 2.0)))
+    assert differences(before, now) == ["factors: [1.0] -> [1.0, 2.0]", "inner.rate: 0.1 -> 0.2"]
+    assert differences(now, now) == []
 
 
 def test_broken_yaml_names_the_line(tmp_path: Path) -> None:

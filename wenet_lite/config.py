@@ -109,6 +109,18 @@ def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str,
     return result
 
 
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> list[str]:
+    """Values that differ between two configurations, each as `key: before -> now`."""
+    changed = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            changed += differences(old, new, _join(at, key))
+        elif old != new:
+            changed.append(f"{_join(at, key)}: {old} -> {new}")
+    return changed
+
+
 def _join(at: str, key: str) -> str:
     return f"{at}.{key}" if at else key
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 from wenet_lite.model.ctc import Ctc
@@ -123,16 +122,3 @@ def count_parameters(model: nn.Module) -> int:
 def required_encoder_frames(tokens: list[int]) -> int:
     """Fewest encoder frames that a CTC alignment of `tokens` needs: one a token, one blank between equal neighbours."""
     return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:]))
-
-
-def initialise(model: nn.Module, seed: int) -> None:
-    """Draw all weights anew from `seed`, as torch's own initialisation does.
-
-    `nn.Module.reset_parameters` runs in a fixed order, so that the same seed gives the same weights.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for module in model.modules():
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()

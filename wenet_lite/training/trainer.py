@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from wenet_lite.config import differences
 from wenet_lite.data.batch_plan import BatchPlan, EpochPlan
 from wenet_lite.data.dataset import Batch, SpeechDataset, load
 from wenet_lite.distributed import World
@@ -22,6 +23,7 @@ from wenet_lite.features.fbank import SAMPLE_RATE, Fbank
 from wenet_lite.features.spec_augment import SpecAugmentConfig, spec_augment
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.mask import TrainingChunk, draw_training_chunk
+from wenet_lite.model.weights import load_weights
 from wenet_lite.training.checkpoint import Checkpoint, dev_loss_of, list_checkpoints, load_latest, save_checkpoint
 from wenet_lite.training.monitor import Monitor
 from wenet_lite.training.optimizer import OptimizerConfig, ScheduleConfig, build_optimizer, learning_rate
@@ -231,12 +233,14 @@ class Trainer:
         checkpoint = load_latest(self.folder)
         if checkpoint is None:
             return
-        self.model.load_state_dict(checkpoint.model)
+        load_weights(self.model, checkpoint.model, self.folder)
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.update, self.epoch = checkpoint.update, checkpoint.epoch
         self.update_in_epoch = checkpoint.update_in_epoch
         if self.world.is_main:
             _LOG.info("going on from update %d of %d", self.update, self.total_updates)
+            for change in differences(checkpoint.config, self.recipe.resolved):
+                _LOG.warning("the configuration has changed since that update: %s", change)
 
     def _save(self, dev_loss: float | None) -> None:
         if not self.world.is_main:

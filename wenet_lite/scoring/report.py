@@ -65,8 +65,7 @@ def collect_results(exp_dir: Path) -> list[ResultRow]:
         )
     if not rows:
         raise DataError("holds no decode_*/*/wer", path=exp_dir, cure="stage 6 makes them")
-    order = {mode: i for i, mode in enumerate(_MODE_ORDER)}
-    return sorted(rows, key=lambda r: (r.test_set, order.get(r.mode, 99), -1 if r.chunk_size < 0 else -r.chunk_size))
+    return sorted(rows, key=_place)
 
 
 def markdown_table(rows: Sequence[ResultRow], frame_ms: int = 40) -> str:
@@ -89,6 +88,12 @@ def markdown_table(rows: Sequence[ResultRow], frame_ms: int = 40) -> str:
     widths = [max(len(line[i]) for line in (header, *cells)) for i in range(len(header))]
     lines = [_line(header, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"]
     return "\n".join([*lines, *(_line(line, widths) for line in cells)]) + "\n"
+
+
+def _place(row: ResultRow) -> tuple[str, int, bool, int]:
+    """By set, then mode, then from the whole utterance down to the shortest chunk."""
+    mode = _MODE_ORDER.index(row.mode) if row.mode in _MODE_ORDER else len(_MODE_ORDER)
+    return row.test_set, mode, row.chunk_size > 0, -row.chunk_size
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -58,3 +58,22 @@ def process_group(device: torch.device, timeout_s: float = 600.0) -> Iterator[Wo
         yield world
     finally:
         dist.destroy_process_group()
+
+
+def sum_over_ranks(tensors: Sequence[torch.Tensor]) -> None:
+    """Replace each tensor by its sum over all ranks; they travel as one flat tensor."""
+    import torch
+    import torch.distributed as dist
+
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    dist.all_reduce(flat)
+    for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
+        tensor.copy_(part.view_as(tensor))
+
+
+def average_over_ranks(tensors: Sequence[torch.Tensor], world_size: int) -> None:
+    """Replace each tensor by its mean over all ranks."""
+    if tensors:
+        sum_over_ranks(tensors)
+        for tensor in tensors:
+            tensor.div_(world_size)

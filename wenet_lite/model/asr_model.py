@@ -36,13 +36,17 @@ class ModelConfig:
             raise ValueError("encoder.output_size is not a multiple of twice decoder.attention_heads")
 
 
+LOSS_PARTS = ("ctc", "attention", "accuracy")
+"""Names of what `Losses.parts` holds; the last is the attention decoder's token accuracy."""
+
+
 @dataclass(frozen=True)
 class Losses:
     """Losses of a micro-batch, one value an utterance, each (batch,).
 
     Attributes:
         total: what is minimised.
-        parts: its terms by name, and the attention decoder's token accuracy as `accuracy`.
+        parts: its terms by name, see LOSS_PARTS.
     """
 
     total: Tensor

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import logging
 import math
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 
 from wenet_lite.config import differences
 from wenet_lite.data.batch_plan import BatchPlan, EpochPlan
 from wenet_lite.data.dataset import Batch, SpeechDataset, load
-from wenet_lite.distributed import World
+from wenet_lite.distributed import World, average_over_ranks, sum_over_ranks
 from wenet_lite.errors import DataError, WenetLiteError
-from wenet_lite.features.fbank import SAMPLE_RATE, Fbank
+from wenet_lite.features.fbank import Fbank
 from wenet_lite.features.spec_augment import SpecAugmentConfig, spec_augment
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.mask import TrainingChunk, draw_training_chunk
 from wenet_lite.model.weights import load_weights
 from wenet_lite.training.checkpoint import Checkpoint, dev_loss_of, list_checkpoints, load_latest, save_checkpoint
+from wenet_lite.training.meter import Meter
 from wenet_lite.training.monitor import Monitor
 from wenet_lite.training.optimizer import OptimizerConfig, ScheduleConfig, build_optimizer, learning_rate
 from wenet_lite.training.validation import Validator
@@ -115,9 +114,11 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.total_updates = sum(recipe.plan.epoch(e).num_updates for e in range(recipe.config.max_epochs))
         self.update = self.epoch = self.update_in_epoch = 0
+        for parameter in self._parameters():  # a rank may have no utterance in its first update
+            parameter.grad = torch.zeros_like(parameter)
         self._resume()
         self.monitor = Monitor(exp_dir, self.update, self.total_updates) if world.is_main else None
-        self.meter = _Meter(device)
+        self.meter = Meter(device)
         self.bad_updates = 0
 
     def run(self) -> None:
@@ -171,8 +172,8 @@ class Trainer:
     def _step(self) -> None:
         """Reduce over ranks, clip, and move the weights; a gradient that is not finite moves nothing."""
         if self.world.size > 1:
-            _sum_over_ranks([p.grad if p.grad is not None else torch.zeros_like(p) for p in self._parameters()])
-            _average_over_ranks([b for b in self.model.buffers() if b.is_floating_point()], self.world.size)
+            sum_over_ranks([p.grad for p in self._parameters() if p.grad is not None])
+            average_over_ranks([b for b in self.model.buffers() if b.is_floating_point()], self.world.size)
         norm = nn.utils.clip_grad_norm_(self._parameters(), self.config.grad_clip)
         rate = learning_rate(self.config.schedule, self.config.optimizer.lr, self.update, self.total_updates)
         if math.isfinite(norm):
@@ -273,49 +274,3 @@ class Trainer:
     @property
     def _on_gpu(self) -> bool:
         return self.device.type == "cuda"
-
-
-class _Meter:
-    """Sums what is logged on the device, so that nothing waits for it before log time."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.last_step: dict[str, float] = {}
-        self._reset()
-
-    def _reset(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._started = time.monotonic()
-
-    def add(self, total: Tensor, parts: dict[str, Tensor], num_samples: Tensor) -> None:
-        values = {"loss": total, **parts, "samples": num_samples, "utterances": torch.ones_like(total)}
-        for name, value in values.items():
-            summed = value.detach().double().sum()
-            self._sums[name] = self._sums[name] + summed if name in self._sums else summed
-
-    def read(self, world: World) -> dict[str, float]:
-        """Means over utterances since the last reading, over all ranks; starts anew."""
-        sums = torch.stack(list(self._sums.values()))
-        if world.size > 1:
-            dist.all_reduce(sums)
-        totals = dict(zip(self._sums, sums.tolist()))
-        utterances, samples = totals.pop("utterances"), totals.pop("samples")
-        metrics = {name: value / utterances for name, value in totals.items()}
-        audio_seconds = samples / SAMPLE_RATE
-        metrics["times_real_time"] = audio_seconds / (time.monotonic() - self._started)
-        self._reset()
-        return {**metrics, **self.last_step}
-
-
-def _sum_over_ranks(tensors: Sequence[Tensor]) -> None:
-    flat = torch.cat([t.flatten() for t in tensors])
-    dist.all_reduce(flat)
-    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors])):
-        tensor.copy_(part.view_as(tensor))
-
-
-def _average_over_ranks(tensors: Sequence[Tensor], world_size: int) -> None:
-    if tensors:
-        _sum_over_ranks(tensors)
-        for tensor in tensors:
-            tensor.div_(world_size)

@@ -9,7 +9,7 @@ from wenet_lite.data.batch_plan import BatchPlan
 from wenet_lite.data.dataset import SpeechDataset, load
 from wenet_lite.distributed import World
 from wenet_lite.features.fbank import Fbank
-from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.model.asr_model import LOSS_PARTS, AsrModel
 
 
 class Validator:
@@ -46,18 +46,17 @@ class Validator:
         """
         model.eval()
         self.fbank.eval()
-        sums: dict[str, torch.Tensor] = {}
+        names = ("loss", *LOSS_PARTS, "utterances")
+        sums = {name: torch.zeros((), dtype=torch.float64, device=self.device) for name in names}
         for batch in load(self.dataset, self.share, self.num_workers):
             batch = batch.to(self.device)
             features, lens = self.fbank(batch.waveforms, batch.num_samples)
             losses = model(features, lens, batch.tokens, batch.token_lens)
             values = {"loss": losses.total, **losses.parts, "utterances": torch.ones_like(losses.total)}
             for name, value in values.items():
-                sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + value.double().sum().cpu()
-        names = ["loss", "ctc", "attention", "accuracy", "utterances"]
-        totals = torch.stack([sums.get(name, torch.zeros((), dtype=torch.float64)) for name in names])
+                sums[name] += value.double().sum()
+        totals = torch.stack(list(sums.values()))
         if self.world.size > 1:
-            totals = totals.to(self.device)
             dist.all_reduce(totals)
         *means, utterances = totals.tolist()
         return {name: value / max(utterances, 1.0) for name, value in zip(names, means)}

@@ -56,6 +56,7 @@ def process_group(device: torch.device, timeout_s: float = 600.0) -> Iterator[Wo
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout_s))
     try:
         yield world
+        dist.barrier()  # leave together: a rank that is done early must not close its connections under the others
     finally:
         dist.destroy_process_group()
 

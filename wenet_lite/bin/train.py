@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 count_parameters(recipe.model) / 1e6, device, world.size, torch.get_num_threads(),
             )  # fmt: skip
         Trainer(recipe, exp_dir, world, device).run()
+    if world.size > 1:
+        # All work is done, and threads of gloo can abort the shutdown of the interpreter: leave without one.
+        logging.shutdown()
+        os._exit(0)
     return 0
 
 

@@ -128,6 +128,11 @@ def test_a_part_that_is_there_is_not_fetched_again(mirror: Mirror, tmp_path: Pat
     assert mirror.ranges == []
 
 
+def test_a_part_of_ones_own_needs_no_download(tmp_path: Path) -> None:
+    (tmp_path / "LibriSpeech" / "my-part").mkdir(parents=True)
+    assert command.run(download_data.main, ["--part", "my-part", "--output-dir", str(tmp_path)]) == 0
+
+
 @pytest.mark.parametrize("knows_ranges", [True, False])
 def test_a_broken_download_is_resumed_on_the_next_run(
     knows_ranges: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -170,6 +170,17 @@ def test_damage_gets_one_line_and_leaves_the_earlier_directory(
     assert [path.name for path in data_dir.parent.iterdir()] == ["my_part"]
 
 
+def test_a_transcript_that_kaldi_forbids_leaves_nothing(
+    part: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transcript = part / "19" / "7" / "19-7.trans.txt"
+    transcript.write_text(transcript.read_text().replace("NUMBER 1", "<s>"))
+    assert prepare(part, tmp_path / "data" / "my_part") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "<s>" in line
+    assert not any((tmp_path / "data").iterdir())
+
+
 def test_a_part_that_is_missing_gets_the_stage_that_makes_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output-dir", required=True, type=Path, help="receives LibriSpeech/<part>")
     parser.add_argument("--mirrors", nargs="+", default=list(MIRRORS), help="base addresses, tried in turn")
     args = parser.parse_args(argv)
+    target = args.output_dir / "LibriSpeech" / args.part
+    if target.is_dir():
+        print(f"download_data: {target} is there already")
+        return 0
     if args.part not in ARCHIVES:
         raise DataError(f"unknown part '{args.part}'", cure="one of " + ", ".join(ARCHIVES))
     resource, md5 = ARCHIVES[args.part]
@@ -55,15 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def fetch_part(part: str, addresses: Sequence[str], md5: str, output_dir: Path) -> None:
-    """Make `LibriSpeech/<part>`, unless it is there.
+    """Make `LibriSpeech/<part>`.
 
     Raises:
         DataError: if no address answers, the archive is not the published one, or the disk is full.
     """
     target = output_dir / "LibriSpeech" / part
-    if target.is_dir():
-        print(f"download_data: {target} is there already")
-        return
     target.parent.mkdir(parents=True, exist_ok=True)
     archive = output_dir / f"{part}.tar.gz"
     try:

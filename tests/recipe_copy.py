@@ -20,7 +20,7 @@ def environment() -> dict[str, str]:
 def copy_recipe(root: Path) -> Path:
     """A project whose recipe folder is its own and whose code is this one's; returns egs/librispeech of it."""
     (root / "egs").mkdir(parents=True)
-    for name in ("wenet_lite", "tools", "conf", "run.sh", "path.sh"):
+    for name in ("wenet_lite", "tools", "conf", "run.sh", "path.sh", "requirements.txt", "requirements-dev.txt"):
         (root / name).symlink_to(PROJECT / name)
     ignored = shutil.ignore_patterns("corpus", "data", "exp", "__pycache__")
     return Path(shutil.copytree(PROJECT / "egs/librispeech", root / "egs/librispeech", ignore=ignored))

@@ -121,7 +121,7 @@ def main(arguments: list[str]) -> int:
             log.write(f"# {shlex.join(command)}\n".encode())
             log.flush()
             status = run_logged(log, command)
-            log.write(f"# {time.monotonic() - begin:.1f} s, exit status {status}\n".encode())
+            log.write(f"# {time.monotonic() - begin:.1f} s\n# exit status {status}\n".encode())
     except OSError as error:
         sys.stderr.write(f"run_logged.py: {path}: {error.strerror} (the log cannot be written)\n")
         return 1

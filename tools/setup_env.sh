@@ -22,12 +22,14 @@ setup_env() {
   fi
   _make_venv "$venv" || return 1
   use_venv
-  _install "$venv/installed" "$@"
+  _install "$venv" "$@"
 }
 
-_make_venv() { # _make_venv <folder>: an environment whose pip works; one that was left half-made is made again
+_make_venv() { # _make_venv <folder>: an environment whose pip works; one that was left half-made is made anew
   local python
-  "$1/bin/python3" -c 'import pip._internal.commands.install' 2>/dev/null && return 0
+  if [[ ! -e $1/installing ]] && "$1/bin/python3" -c 'import pip._internal.commands.install' 2>/dev/null; then
+    return 0
+  fi
   if ! python=$(_suitable_python); then
     echo "setup: ${WENET_LITE_PYTHON:-python3} is no Python 3.10 to 3.13 (install one, or name it: WENET_LITE_PYTHON=/path/to/python3)" >&2
     return 1
@@ -43,19 +45,19 @@ _make_venv() { # _make_venv <folder>: an environment whose pip works; one that w
   fi
 }
 
-_suitable_python() { # prints the first interpreter of a version that torch has wheels for
-  local python
+_suitable_python() { # prints the path of the first interpreter of a version that torch has wheels for
+  local python PATH=${PATH//"$WENET_LITE_ROOT/.venv/bin:"/}
   for python in ${WENET_LITE_PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
     if "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null; then
-      echo "$python"
+      command -v "$python"
       return 0
     fi
   done
   return 1
 }
 
-_install() { # _install <folder of copies> <requirements files...>
-  local installed=$1 file outdated=false arguments=()
+_install() { # _install <environment> <requirements files...>
+  local installed=$1/installed mark=$1/installing file outdated=false arguments=()
   shift
   for file in "$@"; do
     arguments+=(-r "$WENET_LITE_ROOT/$file")
@@ -64,8 +66,10 @@ _install() { # _install <folder of copies> <requirements files...>
   $outdated || return 0
   [[ -z ${WENET_LITE_INDEX_URL:-} ]] || arguments+=(--extra-index-url "$WENET_LITE_INDEX_URL")
   rm -rf "$installed"
+  touch "$mark" # a kill may leave packages that pip takes for whole
   echo "setup: installing $* (once; torch with its CUDA libraries takes 5 GB, see WENET_LITE_INDEX_URL in README.md)" >&2
   if ! python3 -m pip install --disable-pip-version-check "${arguments[@]}"; then
+    rm "$mark"
     echo "setup: the packages cannot be installed, see above (is there a network, and room on the disk?)" >&2
     return 1
   fi
@@ -73,4 +77,5 @@ _install() { # _install <folder of copies> <requirements files...>
     mkdir -p "$(dirname "$installed/$file")"
     cp "$WENET_LITE_ROOT/$file" "$installed/$file"
   done
+  rm "$mark"
 }

@@ -5,6 +5,7 @@ recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$recipe/path.sh"
 caller=$PWD
 arguments=("$@")
+cores=$(nproc)
 
 stage=0
 stop_stage=7
@@ -18,8 +19,8 @@ decode_modes="ctc_greedy_search ctc_prefix_beam_search attention attention_resco
 decode_chunks="-1 16"
 left_chunks=-1
 num_gpus=-1
-nproc=1
-jobs=$(nproc)
+nproc=
+jobs=$cores
 seed=777
 smoke_hours=3.2
 set=
@@ -42,7 +43,7 @@ Options, with their defaults in brackets; paths are relative to where you stand:
   --decode-chunks \"C ..\" encoder frames a chunk in stage 6, 40 ms each; -1 for whole utterances [$decode_chunks]
   --left-chunks N        chunks of history when decoding in chunks, -1 for all [$left_chunks]
   --num-gpus N           GPUs to train and decode on, -1 for all found, 0 for none [$num_gpus]
-  --nproc N              training processes where there is no GPU [$nproc]
+  --nproc N              training processes where there is no GPU [the corpus's own, or 1]
   --jobs N               processes that make data in stages 0 and 2 [$jobs, the cores found]
   --seed N               of the smoke corpus and of training [$seed]
   --smoke-hours H        training hours of the smoke corpus [$smoke_hours]
@@ -77,6 +78,14 @@ logged() { # logged <name> <command...>: runs it, with a copy of its output in <
   python3 ../../tools/run_logged.py "$exp/log/$1.log" "${@:2}"
 }
 
+at_least() { # at_least <minimum> <options...>: dies if one is no whole number from there
+  local option
+  for option in "${@:2}"; do
+    [[ ${!option} =~ ^(-1|0|[1-9][0-9]{0,8})$ && ${!option} -ge $1 ]] ||
+      die "--${option//_/-} takes a whole number from $1, not '${!option}'"
+  done
+}
+
 directory() { echo "data/${1//-/_}"; } # directory <part>: its Kaldi directory
 
 combined() { # combined <set> <parts...>: the directory of one part, or of several put together
@@ -85,32 +94,154 @@ combined() { # combined <set> <parts...>: the directory of one part, or of sever
 
 # Settings: the corpus's file has those that the options leave open.
 (($# == 0)) || die "unexpected argument '$1' (see --help)"
-for option in stage stop_stage num_gpus nproc jobs seed left_chunks nbpe average_num; do
-  [[ ${!option} =~ ^(-1|0|[1-9][0-9]*|)$ ]] || die "--${option//_/-} takes a whole number, not '${!option}'"
-done
-[[ $stage =~ ^[0-7]$ ]] || die "--stage takes a number from 0 to 7, not '$stage'"
-[[ -n $stop_stage ]] && ((stop_stage >= stage)) || die "--stop-stage must not be before --stage $stage"
-[[ $nproc$jobs =~ ^[1-9] && $jobs -gt 0 ]] || die "--nproc and --jobs take a number from 1"
+at_least 0 stage stop_stage seed
+at_least -1 num_gpus left_chunks
+at_least 1 jobs
+((stage <= 7)) || die "there is no stage $stage; the last is 7"
+((stop_stage >= stage)) || die "--stop-stage $stop_stage comes before --stage $stage"
 [[ -n $corpus && -f corpora/$corpus.sh ]] ||
   die "unknown corpus '$corpus'; known: $(cd corpora && echo *.sh | sed 's/\.sh//g')"
 if [[ -n $datadir ]]; then datadir=$(from_caller "$datadir"); else datadir=$recipe/corpus; fi
-given_config=$train_config given_nbpe=$nbpe given_average_num=$average_num
+given_config=$train_config given_nbpe=$nbpe given_average_num=$average_num given_nproc=$nproc
+nproc=1
 # shellcheck source=corpora/smoke.sh
 . "corpora/$corpus.sh"
 nbpe=${given_nbpe:-$nbpe}
 average_num=${given_average_num:-$average_num}
+nproc=${given_nproc:-$nproc}
+at_least 1 nbpe average_num nproc
 if [[ -n $given_config ]]; then train_config=$(from_caller "$given_config"); else train_config=../../$train_config; fi
 [[ -f $train_config ]] || die "no such configuration: $train_config"
 read -ra modes <<<"$decode_modes"
 read -ra chunks <<<"$decode_chunks"
-overrides=()
-for setting in $set; do overrides+=(--set "$setting"); done
+read -ra settings <<<"$set"
 
 mapfile -t parts < <(printf '%s\n' "${train_parts[@]}" "${dev_parts[@]}" "${test_parts[@]}" | sort -u)
+mapfile -t tests < <(for part in "${test_parts[@]}"; do directory "$part"; done)
 train=$(combined "train_$corpus" "${train_parts[@]}")
 dev=$(combined "dev_$corpus" "${dev_parts[@]}")
-mapfile -t tests < <(for part in "${test_parts[@]}"; do directory "$part"; done)
 lang=data/lang_$(basename "$train")_bpe$nbpe
 exp=exp/${exp_name:-${corpus}_$(basename "$train_config" .yaml)}
 average=$exp/avg_$average_num.pt
 
+stage_0() { # the corpus
+  local part
+  if [[ $corpus == smoke ]]; then
+    logged stage0 python3 local/synthesize_smoke.py --output-dir "$datadir" --hours "$smoke_hours" \
+      --seed "$seed" --jobs "$jobs"
+    return
+  fi
+  for part in "${parts[@]}"; do
+    logged "stage0_$part" python3 local/download_data.py --part "$part" --output-dir "$datadir"
+  done
+}
+
+stage_1() { # Kaldi directories
+  local part
+  for part in "${parts[@]}"; do needs "$datadir/LibriSpeech/$part" 0; done
+  for part in "${parts[@]}"; do
+    logged "stage1_$part" python3 local/prepare_data.py "$datadir/LibriSpeech/$part" "$(directory "$part")"
+  done
+  combine "$train" "${train_parts[@]}"
+  combine "$dev" "${dev_parts[@]}"
+  for name in "$train" "$dev" "${tests[@]}"; do
+    logged "stage1_validate_$(basename "$name")" validate_data_dir.sh --no-feats "$name"
+  done
+}
+
+combine() { # combine <target> <parts...>: puts their directories together, if there are several
+  local target=$1 sources=() part
+  shift
+  (($# > 1)) || return 0
+  for part in "$@"; do sources+=("$(directory "$part")"); done
+  logged "stage1_$(basename "$target")" combine_data.sh "$target" "${sources[@]}"
+}
+
+stage_2() { # CMVN
+  needs "$train/wav.scp" 1
+  logged stage2 python3 -m wenet_lite.bin.compute_cmvn --data-dir "$train" --config "$train_config" \
+    --output "$train/global_cmvn" --jobs "$jobs"
+}
+
+stage_3() { # BPE model and lists
+  local name
+  for name in "$train" "$dev" "${tests[@]}"; do needs "$name/text" 1; done
+  logged stage3_bpe python3 -m wenet_lite.bin.train_bpe --text "$train/text" --vocab-size "$nbpe" \
+    --model-type "$bpe_type" --output-dir "$lang"
+  for name in "$train" "$dev" "${tests[@]}"; do
+    logged "stage3_$(basename "$name")" python3 -m wenet_lite.bin.make_list --data-dir "$name" \
+      --lang-dir "$lang" --output "$name/data.list"
+  done
+}
+
+stage_4() { # training
+  needs "$train/global_cmvn" 2
+  local file gpus processes launcher=(python3) options=(--set "seed=$seed") setting
+  for file in "$train/data.list" "$dev/data.list" "$lang/units.txt"; do needs "$file" 3; done
+  gpus=$(count_gpus)
+  processes=$((gpus > 0 ? gpus : nproc))
+  if ((processes > 1)); then
+    launcher=(python3 -m torch.distributed.run --standalone --nproc_per_node "$processes")
+  fi
+  if ((gpus == 0)); then
+    options+=(--device cpu)
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores > processes ? cores / processes : 1))}
+  fi
+  for setting in "${settings[@]}"; do options+=(--set "$setting"); done
+  logged stage4 "${launcher[@]}" -m wenet_lite.bin.train --config "$train_config" \
+    --train-data "$train/data.list" --dev-data "$dev/data.list" --lang-dir "$lang" --cmvn "$train/global_cmvn" \
+    --exp-dir "$exp" "${options[@]}"
+}
+
+count_gpus() { # GPUs to train on: those of --num-gpus, if they are there
+  local found
+  ((num_gpus != 0)) || { echo 0 && return; }
+  found=$(python3 -c 'import torch; print(torch.cuda.device_count())')
+  ((num_gpus <= found)) || die "--num-gpus $num_gpus: $found found (see CUDA_VISIBLE_DEVICES and wenet-lite doctor)"
+  echo $((num_gpus < 0 ? found : num_gpus))
+}
+
+stage_5() { # checkpoint averaging
+  needs "$exp/checkpoints" 4
+  logged stage5 python3 -m wenet_lite.bin.average --exp-dir "$exp" --num "$average_num" --mode best --output "$average"
+}
+
+stage_6() { # decoding and scoring
+  needs "$average" 5
+  local data name chunk device=()
+  for data in "${tests[@]}"; do needs "$data/data.list" 3; done
+  ((num_gpus != 0)) || device=(--device cpu)
+  for data in "${tests[@]}"; do
+    name=$(basename "$data")
+    for chunk in "${chunks[@]}"; do
+      logged "stage6_${name}_chunk$chunk" python3 -m wenet_lite.bin.recognize --exp-dir "$exp" --checkpoint "$average" \
+        --data "$data/data.list" --result-dir "$exp/decode_$name" --modes "${modes[@]}" \
+        --chunk-size "$chunk" --left-chunks "$left_chunks" "${device[@]}"
+    done
+    logged "stage6_${name}_score" local/score.sh "$data" "$exp/decode_$name"
+  done
+  logged stage6_report python3 -m wenet_lite.bin.report --exp-dir "$exp"
+}
+
+stage_7() { # export, and a first stream through it
+  needs "$average" 5
+  needs "${tests[0]}/data.list" 3
+  logged stage7 python3 -m wenet_lite.bin.export --exp-dir "$exp" --checkpoint "$average" --format torchscript \
+    --output "$exp/model" --check-data "${tests[0]}/data.list"
+  local example
+  example=$(head -n 1 "${tests[0]}/wav.scp" | cut -d ' ' -f 2-)
+  echo "run.sh: tools/wenet-lite transcribe $recipe/$exp/model $example --streaming"
+  logged stage7_transcribe python3 -m wenet_lite.bin.transcribe "$exp/model" "$example" --streaming
+}
+
+if $set_up; then
+  # shellcheck source=../../tools/setup_env.sh
+  . ../../tools/setup_env.sh
+  setup_env requirements.txt egs/librispeech/requirements.txt
+elif ! lacking=$(satisfied ../../requirements.txt); then
+  echo "run.sh: warning: python3 lacks ${lacking:-what requirements.txt names} (run.sh in the project's root installs it)" >&2
+fi
+for ((current = stage; current <= stop_stage && current <= 7; current++)); do
+  echo "run.sh: stage $current ($corpus)"
+  "stage_$current"
+done

@@ -1,99 +1,166 @@
 """Set-up honours an environment that will do, makes one where there is none, and says the cure where it cannot."""
 
 import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+from recipe_copy import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
-
-
-def set_up(root: Path, requirements: str, path: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Source setup_env.sh with `root` as the project, then say which python3 is first on the PATH."""
-    source = f"WENET_LITE_ROOT={root}; . {PROJECT}/tools/setup_env.sh"
-    script = f"set -euo pipefail; {source}; setup_env {requirements}; command -v python3"
-    environment = {"PATH": path, "HOME": os.environ.get("HOME", "/"), **variables}
-    return subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
+TOO_OLD = 'case "$*" in *version_info*) exit 1 ;; *) exit 2 ;; esac'
+BARE_PYTHON = f'exec {Path(sys.executable).resolve()} "$@"'  # this interpreter without its environment's packages
+OTHER_PYTHONS = ("python3.10", "python3.11", "python3.12", "python3.13")
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A project with requirements that need no network."""
-    project = tmp_path / "project"
-    (project / "tools").mkdir(parents=True)
-    (project / "egs/x").mkdir(parents=True)
-    (project / "tools/check_requirements.py").symlink_to(PROJECT / "tools/check_requirements.py")
-    (project / "requirements.txt").write_text("numpy>=2.0,<3\n")
-    (project / "requirements-none.txt").write_text("no-such-package==1.0\n")
-    (project / "requirements-empty.txt").write_text("")
-    (project / "egs/x/requirements.txt").write_text("")
-    return project
+def project(tmp_path: Path) -> Path:
+    """A project that requires one package, whose wheel needs no network: toy-package 1.0."""
+    root = tmp_path / "project"
+    (root / "egs/x").mkdir(parents=True)
+    for name in ("tools", "path.sh"):
+        (root / name).symlink_to(PROJECT / name)
+    (root / "requirements.txt").write_text("toy_package==1.0\n")
+    (root / "egs/x/requirements.txt").write_text("")
+    wheel(tmp_path / "wheels", "1.0")
+    return root
 
 
-def fake_python(folder: Path, body: str) -> str:
-    """A PATH whose python3 is a shell script."""
-    folder.mkdir()
-    (folder / "python3").write_text(f"#!/bin/bash\n{body}\n")
-    (folder / "python3").chmod(0o755)
+def wheel(folder: Path, version: str) -> None:
+    """An empty package."""
+    folder.mkdir(exist_ok=True)
+    info = f"toy_package-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"toy_package-{version}-py3-none-any.whl", "w") as archive:
+        archive.writestr("toy_package.py", f"version = {version!r}\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: toy-package\nVersion: {version}\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+
+
+def commands(folder: Path, **bodies: str) -> str:
+    """A PATH that begins with these shell scripts; a python3.x that is not among them is none."""
+    folder.mkdir(exist_ok=True)
+    for name, body in {**dict.fromkeys(OTHER_PYTHONS, "exit 127"), **bodies}.items():
+        (folder / name).write_text(f"#!/bin/bash\n{body}\n")
+        (folder / name).chmod(0o755)
     return f"{folder}:/usr/bin:/bin"
 
 
-def test_an_environment_that_satisfies_the_requirements_is_used(root: Path) -> None:
-    folder = str(Path(sys.executable).parent)
-    result = set_up(root, "requirements.txt", f"{folder}:/usr/bin:/bin")
+def set_up(project: Path, path: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Source path.sh, call setup_env, and say which python3 comes first on the PATH then."""
+    script = (
+        f"set -euo pipefail; . {project}/path.sh; . {PROJECT}/tools/setup_env.sh; "
+        "setup_env requirements.txt egs/x/requirements.txt; command -v python3"
+    )
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(project.parent / "wheels"), "PIP_CONFIG_FILE": os.devnull}
+    environment = {"PATH": path, "HOME": str(project.parent), **offline, **variables}
+    return subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
+
+
+def toy_version(venv: Path) -> str:
+    """Version of the package that an environment really has."""
+    show = "import toy_package; print(toy_package.version)"
+    return subprocess.check_output([venv / "bin/python3", "-c", show], text=True).strip()
+
+
+def test_an_active_environment_that_will_do_is_used(project: Path, tmp_path: Path) -> None:
+    active = tmp_path / "active"
+    with zipfile.ZipFile(tmp_path / "wheels/toy_package-1.0-py3-none-any.whl") as archive:
+        archive.extractall(tmp_path / "site")
+    path = commands(active, python3=f'PYTHONPATH={tmp_path}/site exec {sys.executable} "$@"')
+    for variables in ({"VIRTUAL_ENV": str(active)}, {"CONDA_PREFIX": str(active)}, {}):
+        result = set_up(project, path, **variables)
+        assert (result.returncode, result.stdout, result.stderr) == (0, f"{active}/python3\n", "")
+    assert not (project / ".venv").exists()
+
+
+def test_an_old_python_is_one_line_with_the_cure(project: Path, tmp_path: Path) -> None:
+    result = set_up(project, commands(tmp_path / "bin", python3=TOO_OLD))
+    cure = "(install one, or name it: WENET_LITE_PYTHON=/path/to/python3)"
+    assert (result.returncode, result.stderr) == (1, f"setup: python3 is no Python 3.10 to 3.13 {cure}\n")
+    result = set_up(project, commands(tmp_path / "bin", python3=TOO_OLD), WENET_LITE_PYTHON="/no/python")
+    assert (result.returncode, result.stderr) == (1, f"setup: /no/python is no Python 3.10 to 3.13 {cure}\n")
+    assert not (project / ".venv").exists()
+
+
+def test_a_python_without_venv_is_one_line_with_the_cure(project: Path, tmp_path: Path) -> None:
+    stub = tmp_path / "stub"
+    stub.mkdir()
+    (stub / "ensurepip.py").write_text("raise ImportError\n")
+    result = set_up(project, commands(tmp_path / "bin", python3=BARE_PYTHON), PYTHONPATH=str(stub))
+    cure = "(on Debian and Ubuntu: apt install python3-venv)"
+    assert (result.returncode, result.stderr) == (1, f"setup: {tmp_path}/bin/python3 cannot make environments {cure}\n")
+    assert not (project / ".venv").exists()
+
+
+def test_an_environment_is_made_kept_and_brought_up_to_date(project: Path, tmp_path: Path) -> None:
+    """Also when the first attempt fails, or was killed while the environment was half made."""
+    venv = project / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin/python3").symlink_to("/nowhere")
+    path = commands(tmp_path / "bin", **{"python3": TOO_OLD, "python3.12": BARE_PYTHON})
+
+    (project / "requirements.txt").write_text("toy_package==2.0\n")
+    result = set_up(project, path)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("setup: the packages cannot be installed, see above")
+    assert not (venv / "installed").exists()
+
+    wheel(tmp_path / "wheels", "2.0")
+    result = set_up(project, path)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == f"{folder}/python3"
-    assert not (root / ".venv").exists()
+    assert result.stdout.splitlines()[-1] == f"{venv}/bin/python3"
+    assert "setup: making" not in result.stderr and "setup: installing requirements.txt" in result.stderr
+    again = set_up(project, path)
+    assert (again.returncode, again.stdout, again.stderr) == (0, f"{venv}/bin/python3\n", "")
+
+    (venv / "installing").touch()  # as a kill leaves it, with a package that pip takes for whole
+    shutil.rmtree(venv / "installed")
+    next(venv.glob("lib/*/site-packages/toy_package.py")).unlink()
+    assert set_up(project, path).returncode == 0
+    assert toy_version(venv) == "2.0" and not (venv / "installing").exists()
+
+    (project / "requirements.txt").write_text("toy_package==1.0\n")
+    assert set_up(project, path, VIRTUAL_ENV=str(tmp_path / "other")).returncode == 0
+    assert toy_version(venv) == "1.0"
 
 
-def test_an_old_python_is_one_line_with_the_cure(root: Path, tmp_path: Path) -> None:
-    result = set_up(root, "requirements.txt", fake_python(tmp_path / "bin", "exit 1"))
-    assert result.returncode == 1
-    assert result.stderr == (
-        "setup: python3 is missing or older than 3.10 (install Python 3.10 to 3.13, or set WENET_LITE_PYTHON)\n"
+def test_another_index_is_asked_too(project: Path, tmp_path: Path) -> None:
+    """Its build with a local label, such as +cpu, is the one that is taken."""
+    index = tmp_path / "index/toy-package"
+    index.parent.mkdir()
+    wheel(index, "1.0+cpu")
+    (name,) = (file.name for file in index.iterdir())
+    (index / "index.html").write_text(f'<a href="{name}">{name}</a>\n')
+    variables = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": f"file://{tmp_path}/empty"}
+    result = set_up(
+        project,
+        commands(tmp_path / "bin", python3=BARE_PYTHON),
+        WENET_LITE_INDEX_URL=f"file://{tmp_path}/index",
+        **variables,
     )
+    assert result.returncode == 0, result.stderr
+    assert toy_version(project / ".venv") == "1.0+cpu"
+    check = [project / ".venv/bin/python3", PROJECT / "tools/check_requirements.py", project / "requirements.txt"]
+    assert subprocess.run(check, check=False).returncode == 0
 
 
-def test_a_python_without_venv_is_one_line_with_the_cure(root: Path, tmp_path: Path) -> None:
-    body = "[[ $1 == -c ]] && exit 0; [[ $1 == -m ]] && exit 1; exit 1"
-    result = set_up(root, "requirements.txt", fake_python(tmp_path / "bin", body))
-    assert result.returncode == 1
-    assert result.stderr == (
-        "setup: python3 cannot make a virtual environment (on Debian and Ubuntu: apt install python3-venv)\n"
+def test_requirements_that_are_lacking_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("# a comment\npytest==0.1\n")
+    (tmp_path / "requirements.txt").write_text(
+        '-r more.txt\nno-such-package==1.0  # why\nno-such-package==2.0; python_version < "3.9"\n'
+        f'pytest=={pytest.__version__}; python_version >= "3.9"\n'
     )
-    assert not (root / ".venv").exists()
+    command = [sys.executable, PROJECT / "tools/check_requirements.py", tmp_path / "requirements.txt"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "pytest==0.1, no-such-package==1.0\n")
 
 
-def test_an_environment_is_made_reused_and_brought_up_to_date(root: Path, tmp_path: Path) -> None:
-    """The fake interpreter satisfies nothing, makes a .venv with a fake pip, and counts its installs."""
-    body = f"""
-case "$1 $2" in
-  "-c "*) exit 0 ;;
-  "-m venv") mkdir -p "$3/bin"; for name in python python3 pip; do cp "$0" "$3/bin/$name"; done ;;
-  "-m pip") echo "$*" >>{tmp_path}/installs ;;
-  *) exit 1 ;;
-esac"""
-    path = fake_python(tmp_path / "bin", body)
-    for _ in range(2):
-        result = set_up(root, "requirements.txt", path, WENET_LITE_INDEX_URL="https://example.org/whl")
-        assert result.returncode == 0, result.stderr
-        assert result.stdout.splitlines()[-1] == f"{root}/.venv/bin/python3"
-    (install,) = (tmp_path / "installs").read_text().splitlines()
-    assert "--extra-index-url https://example.org/whl" in install
-    (root / "requirements.txt").write_text("numpy==1.0\n")
-    assert set_up(root, "requirements.txt", path).returncode == 0
-    assert len((tmp_path / "installs").read_text().splitlines()) == 2
-
-
-def test_a_failed_installation_says_so_and_is_tried_again(root: Path, tmp_path: Path) -> None:
-    body = """
-case "$1 $2" in
-  "-c "*) exit 0 ;;
-  "-m venv") mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; touch "$3/bin/pip"; chmod +x "$3/bin/pip" ;;
-  *) exit 1 ;;
-esac"""
-    result = set_up(root, "requirements.txt", fake_python(tmp_path / "bin", body))
-    assert result.returncode == 1 and "the packages cannot be installed" in result.stderr
-    assert not list((root / ".venv").glob(".stamp*"))
+def test_this_environment_has_what_the_project_requires() -> None:
+    """Which shows that the checker reads every line that the project's files have."""
+    files = [PROJECT / "requirements.txt", PROJECT / "requirements-dev.txt"]
+    command = [sys.executable, PROJECT / "tools/check_requirements.py", *files]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "\n")

@@ -5,6 +5,8 @@ export WENET_LITE_ROOT
 export LC_ALL=C PYTHONIOENCODING=UTF-8 PYTHONUTF8=1
 export PYTHONPATH=$WENET_LITE_ROOT${PYTHONPATH:+:$PYTHONPATH}
 export PATH=$WENET_LITE_ROOT/tools:$PATH
+# OpenMP threads that wait asleep, not spinning: much faster where other processes want the cores too.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 
 satisfied() { # satisfied <requirements files...>: whether python3 has all of it; else prints what it lacks
   python3 "$WENET_LITE_ROOT/tools/check_requirements.py" "$@" 2>/dev/null

@@ -17,3 +17,4 @@ train_config=conf/mini.yaml
 nbpe=200
 bpe_type=unigram
 average_num=5
+nproc=2

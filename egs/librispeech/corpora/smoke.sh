@@ -7,3 +7,4 @@ train_config=conf/smoke.yaml
 nbpe=29
 bpe_type=char
 average_num=3
+nproc=2

@@ -36,10 +36,21 @@ def kill_training_midway(recipe: Path) -> None:
     while len(metrics(recipe)) < 3 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     assert process.poll() is None, "training ended before it could be killed"
-    os.killpg(process.pid, signal.SIGKILL)
+    for pid in processes_in(recipe):  # torchrun's workers are in process groups of their own
+        os.kill(pid, signal.SIGKILL)
     process.wait()
-    # torchrun's workers are in sessions of their own; they end when their parent is gone, or are ended here.
-    subprocess.run(["pkill", "-KILL", "-f", str(recipe.name) + ".*wenet_lite.bin.train"], check=False)
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Processes that work in `folder`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if entry.readlink() == folder:
+                found.append(int(entry.parent.name))
+        except OSError:  # another user's, or gone
+            continue
+    return found
 
 
 def metrics(recipe: Path) -> list[dict]:

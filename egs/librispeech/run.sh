@@ -120,6 +120,7 @@ mapfile -t parts < <(printf '%s\n' "${train_parts[@]}" "${dev_parts[@]}" "${test
 mapfile -t tests < <(for part in "${test_parts[@]}"; do directory "$part"; done)
 train=$(combined "train_$corpus" "${train_parts[@]}")
 dev=$(combined "dev_$corpus" "${dev_parts[@]}")
+mapfile -t sets < <(printf '%s\n' "$train" "$dev" "${tests[@]}" | awk '!seen[$0]++')
 lang=data/lang_$(basename "$train")_bpe$nbpe
 exp=exp/${exp_name:-${corpus}_$(basename "$train_config" .yaml)}
 average=$exp/avg_$average_num.pt
@@ -137,14 +138,14 @@ stage_0() { # the corpus
 }
 
 stage_1() { # Kaldi directories
-  local part
+  local part name
   for part in "${parts[@]}"; do needs "$datadir/LibriSpeech/$part" 0; done
   for part in "${parts[@]}"; do
     logged "stage1_$part" python3 local/prepare_data.py "$datadir/LibriSpeech/$part" "$(directory "$part")"
   done
   combine "$train" "${train_parts[@]}"
   combine "$dev" "${dev_parts[@]}"
-  for name in "$train" "$dev" "${tests[@]}"; do
+  for name in "${sets[@]}"; do
     logged "stage1_validate_$(basename "$name")" validate_data_dir.sh --no-feats "$name"
   done
 }
@@ -165,10 +166,10 @@ stage_2() { # CMVN
 
 stage_3() { # BPE model and lists
   local name
-  for name in "$train" "$dev" "${tests[@]}"; do needs "$name/text" 1; done
+  for name in "${sets[@]}"; do needs "$name/text" 1; done
   logged stage3_bpe python3 -m wenet_lite.bin.train_bpe --text "$train/text" --vocab-size "$nbpe" \
     --model-type "$bpe_type" --output-dir "$lang"
-  for name in "$train" "$dev" "${tests[@]}"; do
+  for name in "${sets[@]}"; do
     logged "stage3_$(basename "$name")" python3 -m wenet_lite.bin.make_list --data-dir "$name" \
       --lang-dir "$lang" --output "$name/data.list"
   done

@@ -222,9 +222,8 @@ def test_every_script_passes_shellcheck() -> None:
     shellcheck = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if shellcheck is None:
         pytest.skip("shellcheck is not installed")
-    scripts = [
-        path for path in TOOLS.iterdir() if path.read_bytes().startswith((b"#!/usr/bin/env bash", b"# shellcheck"))
-    ]
+    files = (path for path in TOOLS.iterdir() if path.is_file())
+    scripts = [path for path in files if path.read_bytes().startswith((b"#!/usr/bin/env bash", b"# shellcheck"))]
     assert len(scripts) >= len(NAMES)
     result = subprocess.run([shellcheck, *scripts], check=False, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout

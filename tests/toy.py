@@ -114,8 +114,6 @@ def sing(words: list[str], random: np.random.Generator) -> np.ndarray:
 
 def run_module(module: str, *arguments: str, processes: int = 1, **options) -> subprocess.CompletedProcess[str]:
     """Run `python -m module`, under torchrun where `processes` is more than one."""
-    launcher = (
-        [] if processes == 1 else ["torch.distributed.run", "--standalone", f"--nproc_per_node={processes}", "-m"]
-    )
+    launcher = [] if processes == 1 else ["wenet_lite.bin.launch", str(processes)]
     command = [sys.executable, "-m", *launcher, module, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, **options)

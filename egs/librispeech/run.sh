@@ -177,19 +177,19 @@ stage_3() { # BPE model and lists
 
 stage_4() { # training
   needs "$train/global_cmvn" 2
-  local file gpus processes launcher=(python3) options=(--set "seed=$seed") setting
+  local file gpus processes launcher=(python3 -m) options=(--set "seed=$seed") setting
   for file in "$train/data.list" "$dev/data.list" "$lang/units.txt"; do needs "$file" 3; done
   gpus=$(count_gpus)
   processes=$((gpus > 0 ? gpus : nproc))
   if ((processes > 1)); then
-    launcher=(python3 -m torch.distributed.run --standalone --nproc_per_node "$processes")
+    launcher=(python3 -m wenet_lite.bin.launch "$processes")
   fi
   if ((gpus == 0)); then
     options+=(--device cpu)
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores > processes ? cores / processes : 1))}
   fi
   for setting in "${settings[@]}"; do options+=(--set "$setting"); done
-  logged stage4 "${launcher[@]}" -m wenet_lite.bin.train --config "$train_config" \
+  logged stage4 "${launcher[@]}" wenet_lite.bin.train --config "$train_config" \
     --train-data "$train/data.list" --dev-data "$dev/data.list" --lang-dir "$lang" --cmvn "$train/global_cmvn" \
     --exp-dir "$exp" "${options[@]}"
 }

@@ -7,11 +7,13 @@ import errno
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from wenet_lite.errors import WenetLiteError
 
+_AFTER_RANK_0_S = 3.0
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
 Main = Callable[[Sequence[str] | None], int]
 
@@ -37,6 +39,9 @@ def run(main: Main, argv: Sequence[str] | None = None) -> int:
     try:
         return main(argv)
     except WenetLiteError as error:
+        if int(os.environ.get("RANK", 0)) > 0:
+            # All ranks meet the same mistake; the first one tells it, and torchrun ends the others meanwhile.
+            time.sleep(_AFTER_RANK_0_S)
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     except OSError as error:

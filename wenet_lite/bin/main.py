@@ -14,6 +14,7 @@ COMMANDS = {
     "train_bpe": "train a sentencepiece model and write a lang directory",
     "make_list": "turn a data directory into data.list",
     "train": "train a model, alone or under torchrun",
+    "launch": "run a command in several processes, one a GPU",
     "average": "average the weights of checkpoints",
     "recognize": "decode a list in one or more modes",
     "score": "word error rate, as Kaldi's compute-wer prints it",

@@ -6,8 +6,12 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wenet_lite.bin import command
+
+if TYPE_CHECKING:
+    import torch
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _device(name: str | None, local_rank: int):  # type: ignore[no-untyped-def]
+def _device(name: str | None, local_rank: int) -> torch.device:
     import torch
 
     if name == "cpu" or (name is None and not torch.cuda.is_available()):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from wenet_lite.data.batch_plan import BatchConfig, BatchPlan
+from wenet_lite.data.batch_plan import BatchConfig, BatchPlan, MicroBatch
 from wenet_lite.data.dataset import SpeechDataset, load
 from wenet_lite.data.manifest import Utterance
 from wenet_lite.decoding.decoder import Decoder
@@ -132,7 +132,7 @@ def _nbest_line(key: str, hyps: list[Hypothesis], reason: str | None, tokenizer:
     return json.dumps(tree, ensure_ascii=False) + "\n"
 
 
-def _plan(utterances: Sequence[Utterance], max_frames: int):  # type: ignore[no-untyped-def]
+def _plan(utterances: Sequence[Utterance], max_frames: int) -> list[MicroBatch]:
     """Micro-batches that hold every utterance, however short or long."""
     frames = np.array([max(u.num_samples * 100 // u.sample_rate, 1) for u in utterances])
     budget = max(max_frames, int(frames.max()))

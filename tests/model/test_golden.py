@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from wenet_lite.config import load_yaml
+from wenet_lite.decoding.attention_beam import AttentionBeamSearch
+from wenet_lite.model.asr_model import AsrModel, ModelConfig
 from wenet_lite.model.attention import sinusoids
 from wenet_lite.model.ctc import Ctc
+from wenet_lite.model.decoder import TransformerDecoderConfig
 from wenet_lite.model.encoder import ConformerConfig, ConformerEncoder
 from wenet_lite.model.mask import chunk_mask, padding_mask
 
@@ -85,3 +88,52 @@ def test_ctc_posteriors(encoder, ctc, reference) -> None:
     assert_valid_close(ctc(out), reference["ctc_logprobs_full"], lens, atol=1e-4)
     out, lens = encoder(reference["feats"], reference["feats_lengths"], 16, -1)
     assert_valid_close(ctc(out), reference["ctc_logprobs_chunk16"], lens, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def left_to_right(golden, weights) -> AsrModel:
+    """The model without its right-to-left decoder."""
+    conf = load_yaml(golden / "u2pp" / "train.yaml")
+    encoder_names, decoder_names = ConformerConfig.__dataclass_fields__, TransformerDecoderConfig.__dataclass_fields__
+    encoder = ConformerConfig(**{k: v for k, v in conf["encoder_conf"].items() if k in encoder_names})
+    decoder = TransformerDecoderConfig(**{k: v for k, v in conf["decoder_conf"].items() if k in decoder_names})
+    model_conf = conf["model_conf"]
+    config = ModelConfig(encoder, decoder, model_conf["ctc_weight"], model_conf["lsm_weight"])
+    model = AsrModel(config, conf["input_dim"], conf["vocab_size"])
+    names = {
+        k: k.replace("decoder.left_decoder.", "decoder.")
+        for k in weights
+        if ".pe" not in k and "right_decoder" not in k
+    }
+    model.load_state_dict({ours: weights[theirs] for theirs, ours in names.items()}, strict=True)
+    return model.eval()
+
+
+@torch.no_grad()
+def test_decoder_scores_of_given_hypotheses(left_to_right, reference) -> None:
+    given = reference["fad"]
+    count = len(given["hyps"])
+    memory = given["encoder_out"].expand(count, -1, -1)
+    memory_lens = torch.full((count,), memory.shape[1])
+    logits = left_to_right.decoder(memory, memory_lens, given["hyps"], given["hyps_lens"])
+    assert_valid_close(logits.log_softmax(-1), given["decoder_out"], given["hyps_lens"], atol=1e-4)
+
+
+@torch.no_grad()
+def test_losses(left_to_right, reference) -> None:
+    """The CTC loss; WeNet's attention loss mixes in a right-to-left decoder, ours is its left-to-right part."""
+    losses = left_to_right(
+        reference["feats"], reference["feats_lengths"], reference["text"], reference["text_lengths"].long()
+    )
+    torch.testing.assert_close(losses.parts["ctc"].mean(), reference["loss_full"]["loss_ctc"], rtol=1e-5, atol=1e-3)
+    right = losses.parts["accuracy"] * (reference["text_lengths"] + 1)
+    accuracy = right.sum() / (reference["text_lengths"] + 1).sum()
+    torch.testing.assert_close(accuracy, reference["loss_full"]["th_accuracy"], rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("penalty, name", [(0.0, "attention"), (0.5, "attention_lp0.5")])
+def test_attention_search(left_to_right, reference, penalty: float, name: str) -> None:
+    encoder_out, lens = left_to_right.encoder(reference["feats"], reference["feats_lengths"])
+    found = AttentionBeamSearch(left_to_right, 10, penalty)(encoder_out, lens)
+    assert [hyps[0].tokens for hyps in found] == [tuple(r["tokens"]) for r in reference["decode_full"][name]]

@@ -1,0 +1,38 @@
+"""Losses against their definitions."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wenet_lite.model.losses import PAD, ctc_loss, label_smoothing_loss, token_accuracy
+
+
+@given(seed=st.integers(0, 1000), smoothing=st.sampled_from([0.0, 0.1, 0.5]), vocab=st.integers(2, 9))
+@settings(deadline=None, max_examples=30)
+def test_label_smoothing_is_the_divergence_from_smoothed_targets(seed: int, smoothing: float, vocab: int) -> None:
+    torch.manual_seed(seed)
+    logits, targets = torch.randn(3, 5, vocab), torch.randint(0, vocab, (3, 5))
+    lens = torch.tensor([5, 2, 0])
+    targets[torch.arange(5) >= lens.unsqueeze(1)] = PAD
+    for row, target, loss in zip(logits, targets, label_smoothing_loss(logits, targets, smoothing)):
+        expected = torch.zeros(())
+        for scores, token in zip(row, target[target != PAD]):
+            wanted = torch.full((vocab,), smoothing / (vocab - 1))
+            wanted[token] = 1 - smoothing
+            expected = expected + torch.nn.functional.kl_div(scores.log_softmax(-1), wanted, reduction="sum")
+        torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_a_target_longer_than_the_input_costs_nothing_and_gives_no_gradient() -> None:
+    logits = torch.randn(2, 4, 5, requires_grad=True)
+    targets = torch.tensor([[1, 1, 1, 2], [3, PAD, PAD, PAD]])  # the first needs six frames
+    losses = ctc_loss(logits.log_softmax(-1), torch.tensor([4, 4]), targets, torch.tensor([4, 1]))
+    losses.sum().backward()
+    assert losses[0] == 0 and losses[1] > 0
+    assert torch.isfinite(logits.grad).all() and (logits.grad[0] == 0).all()
+
+
+def test_accuracy_counts_valid_tokens_only() -> None:
+    logits = torch.eye(4)[[0, 1, 2, 3]].unsqueeze(0)
+    assert token_accuracy(logits, torch.tensor([[0, 1, 0, PAD]])).item() == pytest.approx(2 / 3)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,3 +81,14 @@ def average_over_ranks(tensors: Sequence[torch.Tensor], world_size: int) -> None
         sum_over_ranks(tensors)
         for tensor in tensors:
             tensor.div_(world_size)
+
+
+def gather_objects(mine: T, world: World) -> list[T]:
+    """What each rank has, on every rank, in the order of ranks."""
+    import torch.distributed as dist
+
+    if world.size == 1:
+        return [mine]
+    everyone: list[T | None] = [None] * world.size
+    dist.all_gather_object(everyone, mine)
+    return typing.cast("list[T]", everyone)

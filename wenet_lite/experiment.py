@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,15 +12,18 @@ import numpy as np
 import torch
 
 from wenet_lite.config import apply_overrides, dump_yaml, from_dict, load_yaml, to_dict
+from wenet_lite.data.augmentation import AugmentConfig, Augmenter
 from wenet_lite.data.batch_plan import BatchConfig, BatchPlan
 from wenet_lite.data.dataset import SpeechDataset
-from wenet_lite.data.manifest import Utterance, read_manifest
+from wenet_lite.data.manifest import Manifest, read_manifest
+from wenet_lite.data.shard_plan import ShardPlan
 from wenet_lite.distributed import World
-from wenet_lite.errors import DataError
-from wenet_lite.features.cmvn import read_cmvn
-from wenet_lite.features.fbank import SAMPLE_RATE, Fbank, FbankConfig, num_frames
+from wenet_lite.errors import ConfigError, DataError
+from wenet_lite.features.cmvn import read_cmvn, write_cmvn
+from wenet_lite.features.fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE, Fbank, FbankConfig
 from wenet_lite.model.asr_model import AsrModel, ModelConfig, required_encoder_frames
-from wenet_lite.text.tokenizer import LANG_FILES, BpeTokenizer
+from wenet_lite.text.rules import TextRules
+from wenet_lite.text.tokenizer import UNKNOWN, Tokenizer, copy_lang_files, load_tokenizer
 from wenet_lite.training.trainer import Recipe, TrainingConfig
 from wenet_lite.training.validation import Validator
 
@@ -37,17 +39,21 @@ class ExperimentConfig:
     Attributes:
         schema: version of this file's format.
         seed: of every random draw.
+        text: what is done to transcripts before they become units.
         features: the front end.
         model: the network.
         batch: how utterances become batches.
+        augment: what is done to waveforms in training, besides speed perturbation.
         training: loop, optimiser, schedule, augmentation.
     """
 
     schema: int = SCHEMA
     seed: int = 777
+    text: TextRules = field(default_factory=TextRules)
     features: FbankConfig = field(default_factory=FbankConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
@@ -78,58 +84,95 @@ class DataPaths:
         train_data, dev_data: `data.list` of each.
         lang_dir: BPE model, units and text rules.
         cmvn: `global_cmvn` of the training data.
+        allow_pipes: whether commands in the lists may be run.
     """
 
     train_data: str
     dev_data: str
     lang_dir: str
     cmvn: str
+    allow_pipes: bool = False
 
 
 def write_experiment(config: ExperimentConfig, paths: DataPaths, exp_dir: Path) -> None:
     """Write `train.yaml` and copies of the lang directory's files and of `global_cmvn` into a run's directory."""
     dump_yaml(config, exp_dir / "train.yaml")
-    for source in (*(Path(paths.lang_dir) / name for name in LANG_FILES), Path(paths.cmvn)):
-        shutil.copyfile(source, exp_dir / source.name)
+    copy_lang_files(paths.lang_dir, exp_dir)
+    write_cmvn(read_cmvn(paths.cmvn), exp_dir / "global_cmvn")
 
 
 def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, device: torch.device) -> Recipe:
-    """Everything that a `Trainer` needs."""
-    tokenizer = BpeTokenizer(paths.lang_dir)
+    """Everything that a `Trainer` needs.
+
+    Raises:
+        DataError: for a list that cannot be used, or too much of which cannot.
+        ConfigError: if the configuration does not fit the data or the lang directory.
+    """
+    tokenizer = load_tokenizer(paths.lang_dir)
+    if tokenizer.rules != config.text:
+        raise ConfigError(f"{paths.lang_dir} has other text rules than the configuration", cure="make it with stage 3")
     model = build_model(config, tokenizer.vocab_size)
     model.encoder.global_cmvn.set_stats(read_cmvn(paths.cmvn))
     model.to(device)
     fbank = Fbank(config.features).to(device)
-    dataset, plan = _data(paths.train_data, tokenizer, config.batch, config.seed, world)
-    as_read = replace(config.batch, speed_factors=(1.0,), micro_batches_per_update=1, length_jitter=0.0)
-    dev_dataset, dev_plan = _data(paths.dev_data, tokenizer, as_read, config.seed, world)
+    train = read_manifest(paths.train_data, allow_pipes=paths.allow_pipes)
+    plan = plan_batches(train, tokenizer, config.batch, config.seed)
+    dev = read_manifest(paths.dev_data, allow_pipes=paths.allow_pipes)
+    as_read = replace(
+        config.batch, speed_factors=(1.0,), micro_batches_per_update=1, bucket_width=0.0, warm_up_largest=False
+    )
+    dev_plan = plan_batches(dev, tokenizer, as_read, config.seed)
+    for path, manifest, its_plan in ((paths.train_data, train, plan), (paths.dev_data, dev, dev_plan)):
+        report_left_out(path, manifest, its_plan, config.training.max_bad_fraction, world)
+    augmenter = Augmenter(config.augment, SAMPLE_RATE, config.seed)
+    dataset = SpeechDataset(train, tokenizer.encode, SAMPLE_RATE, augmenter)
+    dev_dataset = SpeechDataset(dev, tokenizer.encode, SAMPLE_RATE)
     validator = Validator(dev_dataset, dev_plan, fbank, config.training.num_workers, world, device)
     return Recipe(model, fbank, dataset, plan, validator, config.training, config.seed, to_dict(config))
 
 
-def _data(
-    path: str, tokenizer: BpeTokenizer, config: BatchConfig, seed: int, world: World
-) -> tuple[SpeechDataset, BatchPlan]:
-    utterances = read_manifest(path)
-    tokens = [tokenizer.encode(utterance.txt) for utterance in utterances]
-    for utterance, ids in zip(utterances, tokens):
+def plan_batches(manifest: Manifest, tokenizer: Tokenizer, config: BatchConfig, seed: int) -> BatchPlan:
+    """The plan of a manifest: a `ShardPlan` where shards can only be read in sequence.
+
+    Utterances without a known unit are left out, and those whose transcript is too long for their audio.
+    """
+    samples = manifest.num_samples.astype(np.int64) * SAMPLE_RATE // manifest.sample_rates
+    frames = np.maximum(0, 1 + (samples - FRAME_LENGTH) // FRAME_SHIFT)
+    needed = np.zeros(len(manifest), dtype=np.int64)
+    unusable: dict[int, str] = {}
+    unknown = tokenizer.units[UNKNOWN]
+    for index, utterance in enumerate(manifest):
+        ids = tokenizer.encode(utterance.txt)
+        # encoder frames to feature frames: the inverse of subsampled_length
+        needed[index] = 4 * required_encoder_frames(ids) + 3
         if not ids:
-            raise DataError(f"utterance '{utterance.key}' has an empty transcript", path=path)
-    frames = np.array([num_frames(_samples_at_16k(utterance)) for utterance in utterances])
-    # encoder frames to feature frames: the inverse of subsampled_length
-    needed = np.array([4 * required_encoder_frames(ids) + 3 for ids in tokens])
-    plan = BatchPlan(frames, needed, config, seed)
+            unusable[index] = "has an empty transcript"
+        elif all(unit == unknown for unit in ids):
+            unusable[index] = "has a transcript of unknown characters only"
+    if manifest.streamed:
+        return ShardPlan(frames, needed, config, seed, unusable, shard_starts=manifest.starts)
+    return BatchPlan(frames, needed, config, seed, unusable)
+
+
+def report_left_out(path: str, manifest: Manifest, plan: BatchPlan, max_bad_fraction: float, world: World) -> None:
+    """Log the utterances that a run leaves out, by id and reason, and their number.
+
+    Raises:
+        DataError: if they are more than `max_bad_fraction` of the list.
+    """
+    left_out = [*manifest.rejected, *((manifest[index].key, reason) for index, reason in plan.dropped.items())]
+    total = len(manifest) + len(manifest.rejected)
     if world.is_main:
-        for index, reason in plan.dropped.items():
-            _LOG.warning("utterance %s left out: %s", utterances[index].key, reason)
-        hours = sum(utterances[i].duration for i in plan.kept) / 3600
-        padding = plan.epoch(0).padding
+        for key, reason in left_out:
+            _LOG.warning("utterance %s left out: %s", key, reason)
         _LOG.info(
             "%s: %d utterances in, %d left out, %.2f h, padding %.1f %%",
-            Path(path), len(utterances), len(plan.dropped), hours, 100 * padding,
+            path, total, len(left_out), manifest.hours, 100 * plan.epoch(0).padding,
         )  # fmt: skip
-    return SpeechDataset(utterances, tokens, SAMPLE_RATE), plan
-
-
-def _samples_at_16k(utterance: Utterance) -> int:
-    return utterance.num_samples * SAMPLE_RATE // utterance.sample_rate
+    if len(left_out) > max_bad_fraction * total:
+        key, reason = left_out[0]
+        raise DataError(
+            f"{len(left_out)} of {total} utterances cannot be used, more than training.max_bad_fraction "
+            f"{max_bad_fraction}; such as {key}: {reason}",
+            path=path,
+        )

@@ -14,6 +14,7 @@ datadir=
 train_config=
 exp_name=
 nbpe=
+data_type=raw
 average_num=
 decode_modes="ctc_greedy_search ctc_prefix_beam_search attention attention_rescoring"
 decode_chunks="-1 16"
@@ -38,6 +39,7 @@ Options, with their defaults in brackets; paths are relative to where you stand:
   --train-config YAML    experiment configuration [the corpus's own, in conf/]
   --exp-name NAME        folder of the run in egs/librispeech/exp [<corpus>_<configuration>]
   --nbpe N               pieces of the BPE model [the corpus's own]
+  --data-type raw|shard  lists of files, or tar shards of a thousand utterances [$data_type]
   --average-num N        checkpoints to average [the corpus's own]
   --decode-modes \"M ...\" searches of stage 6 [$decode_modes]
   --decode-chunks \"C ..\" encoder frames a chunk in stage 6, 40 ms each; -1 for whole utterances [$decode_chunks]
@@ -86,6 +88,10 @@ at_least() { # at_least <minimum> <options...>: dies if one is no whole number f
   done
 }
 
+list_of() { # list_of <directory>: the list that stage 3 makes of it
+  if [[ $data_type == raw ]]; then echo "$1/data.list"; else echo "$1/shards/shards.list"; fi
+}
+
 directory() { echo "data/${1//-/_}"; } # directory <part>: its Kaldi directory
 
 combined() { # combined <set> <parts...>: the directory of one part, or of several put together
@@ -111,6 +117,7 @@ average_num=${given_average_num:-$average_num}
 nproc=${given_nproc:-$nproc}
 at_least 1 nbpe average_num nproc
 if [[ -n $given_config ]]; then train_config=$(from_caller "$given_config"); else train_config=../../$train_config; fi
+[[ $data_type == raw || $data_type == shard ]] || die "--data-type takes raw or shard, not '$data_type'"
 [[ -f $train_config ]] || die "no such configuration: $train_config"
 read -ra modes <<<"$decode_modes"
 read -ra chunks <<<"$decode_chunks"
@@ -165,20 +172,25 @@ stage_2() { # CMVN
 }
 
 stage_3() { # BPE model and lists
-  local name
+  local name maker
   for name in "${sets[@]}"; do needs "$name/text" 1; done
   logged stage3_bpe python3 -m wenet_lite.bin.train_bpe --text "$train/text" --vocab-size "$nbpe" \
-    --model-type "$bpe_type" --output-dir "$lang"
+    --model-type "$bpe_type" --config "$train_config" --output-dir "$lang"
   for name in "${sets[@]}"; do
-    logged "stage3_$(basename "$name")" python3 -m wenet_lite.bin.make_list --data-dir "$name" \
-      --lang-dir "$lang" --output "$name/data.list"
+    if [[ $data_type == raw ]]; then
+      maker=(make_list --output "$name/data.list")
+    else
+      maker=(make_shards --output-dir "$name/shards" --jobs "$jobs")
+    fi
+    logged "stage3_$(basename "$name")" python3 -m "wenet_lite.bin.${maker[0]}" --data-dir "$name" \
+      --lang-dir "$lang" "${maker[@]:1}"
   done
 }
 
 stage_4() { # training
   needs "$train/global_cmvn" 2
   local file gpus processes launcher=(python3 -m) options=(--set "seed=$seed") setting
-  for file in "$train/data.list" "$dev/data.list" "$lang/units.txt"; do needs "$file" 3; done
+  for file in "$(list_of "$train")" "$(list_of "$dev")" "$lang/units.txt"; do needs "$file" 3; done
   gpus=$(count_gpus)
   processes=$((gpus > 0 ? gpus : nproc))
   if ((processes > 1)); then
@@ -190,7 +202,7 @@ stage_4() { # training
   fi
   for setting in "${settings[@]}"; do options+=(--set "$setting"); done
   logged stage4 "${launcher[@]}" wenet_lite.bin.train --config "$train_config" \
-    --train-data "$train/data.list" --dev-data "$dev/data.list" --lang-dir "$lang" --cmvn "$train/global_cmvn" \
+    --train-data "$(list_of "$train")" --dev-data "$(list_of "$dev")" --lang-dir "$lang" --cmvn "$train/global_cmvn" \
     --exp-dir "$exp" "${options[@]}"
 }
 
@@ -210,13 +222,13 @@ stage_5() { # checkpoint averaging
 stage_6() { # decoding and scoring
   needs "$average" 5
   local data name chunk device=()
-  for data in "${tests[@]}"; do needs "$data/data.list" 3; done
+  for data in "${tests[@]}"; do needs "$(list_of "$data")" 3; done
   ((num_gpus != 0)) || device=(--device cpu)
   for data in "${tests[@]}"; do
     name=$(basename "$data")
     for chunk in "${chunks[@]}"; do
       logged "stage6_${name}_chunk$chunk" python3 -m wenet_lite.bin.recognize --exp-dir "$exp" --checkpoint "$average" \
-        --data "$data/data.list" --result-dir "$exp/decode_$name" --modes "${modes[@]}" \
+        --data "$(list_of "$data")" --result-dir "$exp/decode_$name" --modes "${modes[@]}" \
         --chunk-size "$chunk" --left-chunks "$left_chunks" "${device[@]}"
     done
     logged "stage6_${name}_score" local/score.sh "$data" "$exp/decode_$name"
@@ -226,9 +238,9 @@ stage_6() { # decoding and scoring
 
 stage_7() { # export, and a first stream through it
   needs "$average" 5
-  needs "${tests[0]}/data.list" 3
+  needs "$(list_of "${tests[0]}")" 3
   logged stage7 python3 -m wenet_lite.bin.export --exp-dir "$exp" --checkpoint "$average" --format torchscript \
-    --output "$exp/model" --check-data "${tests[0]}/data.list"
+    --output "$exp/model" --check-data "$(list_of "${tests[0]}")"
   local example
   example=$(head -n 1 "${tests[0]}/wav.scp" | cut -d ' ' -f 2-)
   echo "run.sh: tools/wenet-lite transcribe $recipe/$exp/model $example --streaming"

@@ -1,8 +1,10 @@
 """CMVN statistics and layer."""
 
 import json
+import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -37,6 +39,35 @@ def test_wenets_statistics_give_wenets_buffers(golden) -> None:
     layer.set_stats(read_cmvn(golden / "u2pp" / "global_cmvn"))
     torch.testing.assert_close(layer.mean, weights["encoder.global_cmvn.mean"], rtol=0, atol=1e-5)
     torch.testing.assert_close(layer.istd, weights["encoder.global_cmvn.istd"], rtol=1e-5, atol=1e-6)
+
+
+STATS = [[1.5, -2.0, 30.25, 10.0], [3.0, 4.5, 100.0, 0.0]]
+
+
+@pytest.mark.parametrize("kind", ["text", "float", "double"])
+def test_kaldis_statistics_are_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "global_cmvn"
+    if kind == "text":
+        path.write_text(" [\n  1.5 -2.0 30.25 10 \n  3 4.5 100 0 ]\n")
+    else:
+        letter, dtype = ("F", "<f4") if kind == "float" else ("D", "<f8")
+        sizes = struct.pack("<bibi", 4, 2, 4, 4)
+        path.write_bytes(b"\0B" + letter.encode() + b"M " + sizes + np.array(STATS, dtype).tobytes())
+    stats = read_cmvn(path)
+    assert stats.num_frames == 10
+    assert stats.total.tolist() == STATS[0][:3] and stats.total_squares.tolist() == STATS[1][:3]
+
+
+@given(content=st.binary(max_size=60), start=st.sampled_from([b"", b"\0B", b"\0BDM ", b"\0BFM \4", b"[", b"{"]))
+def test_any_bytes_give_statistics_or_a_typed_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, start: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "global_cmvn"
+    path.write_bytes(start + content)
+    try:
+        assert read_cmvn(path).num_frames > 0
+    except DataError as error:
+        assert str(path) in str(error)
 
 
 @pytest.mark.parametrize(

@@ -7,29 +7,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wenet_lite.errors import DataError
-from wenet_lite.text.bpe import make_lang_dir
+from wenet_lite.text.lang_dir import make_lang_dir
 from wenet_lite.text.rules import TextRules
-from wenet_lite.text.tokenizer import BpeTokenizer, read_units
+from wenet_lite.text.tokenizer import Tokenizer, copy_lang_files, load_tokenizer, read_units
 
 TEXT = ["the quick brown fox", "jumps over the lazy dog's", "THE BOX OF FOXES"] * 5
 
 
 @pytest.fixture(scope="module", params=["unigram", "bpe", "char"])
-def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> BpeTokenizer:
+def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     folder = tmp_path_factory.mktemp("lang") / "lang"
     assert make_lang_dir(TEXT, TextRules(), 33, request.param, folder) == len(read_units(folder / "units.txt"))
-    return BpeTokenizer(folder)
+    return load_tokenizer(folder)
 
 
 @given(words=st.lists(st.sampled_from(["THE", "QUICK", "FOX", "DOG'S", "BOX", "OVER"]), min_size=1, max_size=8))
-def test_what_is_encoded_is_decoded(tokenizer: BpeTokenizer, words: list[str]) -> None:
+def test_what_is_encoded_is_decoded(tokenizer: Tokenizer, words: list[str]) -> None:
     ids = tokenizer.encode(" ".join(words))
     assert tokenizer.decode(ids) == " ".join(words)
     assert min(ids) >= 3 and max(ids) < tokenizer.vocab_size
 
 
-def test_unknown_characters_become_the_unknown_unit(tokenizer: BpeTokenizer) -> None:
-    assert 1 in tokenizer.encode("THE 你")
+def test_unknown_characters_become_the_unknown_unit(tokenizer: Tokenizer) -> None:
+    assert 1 in tokenizer.encode("THE 你") and 1 not in tokenizer.encode("THE FOX")
     assert tokenizer.decode([0, 2, 1]) == "<unk>"
 
 
@@ -40,7 +40,7 @@ def test_rules_are_applied_once_and_are_idempotent() -> None:
     assert TextRules(case="lower")("ABC") == "abc" and TextRules(case="keep")("aB") == "aB"
 
 
-def test_special_units_have_wenets_ids(tokenizer: BpeTokenizer) -> None:
+def test_special_units_have_wenets_ids(tokenizer: Tokenizer) -> None:
     assert list(tokenizer.units)[:3] == ["<blank>", "<unk>", "<sos/eos>"]
     assert list(tokenizer.units.values()) == list(range(tokenizer.vocab_size))
 
@@ -62,4 +62,35 @@ def test_an_impossible_vocabulary_is_one_line_and_leaves_nothing(tmp_path: Path)
 def test_missing_files_say_which_stage_makes_them(tmp_path: Path) -> None:
     (tmp_path / "text_rules.yaml").write_text("case: upper\n")
     with pytest.raises(DataError, match="stage 3"):
-        BpeTokenizer(tmp_path)
+        load_tokenizer(tmp_path)
+
+
+def test_a_text_without_blanks_is_written_character_by_character(tmp_path: Path) -> None:
+    assert make_lang_dir(["今天天气很好", "明天 天气"], TextRules(), 100, "char", tmp_path / "lang") == 3 + 7
+    tokenizer = load_tokenizer(tmp_path / "lang")
+    assert tokenizer.split("今天 好") == ["今", "天", "▁", "好"]
+    assert tokenizer.decode(tokenizer.encode("明天天气")) == "明天天气"
+    assert not (tmp_path / "lang" / "bpe.model").exists()
+
+
+def test_the_rarest_characters_are_left_out_where_there_are_too_many(tmp_path: Path) -> None:
+    make_lang_dir(["天天天气气好"], TextRules(unknown="remove"), 2, "char", tmp_path / "lang")
+    tokenizer = load_tokenizer(tmp_path / "lang")
+    assert list(tokenizer.units)[3:] == ["天", "气"]
+    assert tokenizer.decode(tokenizer.encode("天好气")) == "天气"  # by the rule, what is unknown is removed
+
+
+@pytest.mark.parametrize("apostrophe, expected", [("straight", "IT'S"), ("keep", "IT’S"), ("remove", "ITS")])
+def test_apostrophes_follow_their_rule(apostrophe: str, expected: str) -> None:
+    assert TextRules(apostrophe=apostrophe)("it’s") == expected  # type: ignore[arg-type]
+
+
+def test_copied_lang_files_leave_no_model_of_another_kind_behind(tmp_path: Path) -> None:
+    for kind in ("unigram", "char"):
+        make_lang_dir(TEXT, TextRules(), 33, kind, tmp_path / kind)  # type: ignore[arg-type]
+    target = tmp_path / "exp"
+    target.mkdir()
+    copy_lang_files(tmp_path / "unigram", target)
+    assert (target / "bpe.model").exists()
+    copy_lang_files(tmp_path / "char", target)
+    assert sorted(path.name for path in target.iterdir()) == ["text_rules.yaml", "units.txt"]

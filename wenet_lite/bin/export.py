@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = read_experiment(args.exp_dir / "train.yaml")
     description = ModelDescription(config.features, config.model)
     loaded = load_model(description, args.checkpoint, args.exp_dir)
-    audio = [utterance.wav for utterance in read_manifest(args.check_data)[: args.num_check]]
+    audio = read_manifest(args.check_data)[: args.num_check]
     export_torchscript(loaded, description, args.exp_dir, args.output, audio)
     _LOG.info("%s: model.zip %.1f MB", args.output, (args.output / "model.zip").stat().st_size / 1e6)
     return 0

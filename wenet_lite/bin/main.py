@@ -12,7 +12,8 @@ from wenet_lite.bin import command
 COMMANDS = {
     "compute_cmvn": "sum the features of a data directory into global_cmvn",
     "train_bpe": "train a sentencepiece model and write a lang directory",
-    "make_list": "turn a data directory into data.list",
+    "make_list": "turn a data directory into data.list, or index a list",
+    "make_shards": "pack a data directory into tar shards",
     "train": "train a model, alone or under torchrun",
     "launch": "run a command in several processes, one a GPU",
     "average": "average the weights of checkpoints",

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--beam-size", type=int, default=defaults.beam_size, help="(default: %(default)s)")
     parser.add_argument("--ctc-weight", type=float, default=defaults.ctc_weight, help="in rescoring (%(default)s)")
     parser.add_argument("--length-penalty", type=float, default=defaults.length_penalty, help="(%(default)s)")
+    parser.add_argument("--allow-pipes", action="store_true", help="run the commands that the list has for audio")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
     args = parser.parse_args(argv)
 
@@ -45,10 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     decoding = DecodingOptions(args.beam_size, args.ctc_weight, args.length_penalty)
     options = RecognitionOptions(tuple(args.modes), decoding, args.chunk_size, args.left_chunks)
-    utterances = read_manifest(args.data)
-    result = recognize(loaded.model.to(device), loaded.fbank.to(device), utterances, options, device)
+    manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
+    result = recognize(loaded.model.to(device), loaded.fbank.to(device), manifest, options, device)
     for folder in write_results(result, loaded.tokenizer, options, args.result_dir):
-        _LOG.info("%s: %d utterances, %d unreadable", folder / "text", len(utterances), len(result.failed))
+        _LOG.info("%s: %d utterances, %d unreadable", folder / "text", len(manifest), len(result.failed))
     for mode, factor in result.real_time_factor.items():
         _LOG.info("%s: real-time factor %.4f", mode, factor)
     return 0

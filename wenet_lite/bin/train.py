@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite train`."""
     parser = command.Parser(prog="train", description=__doc__)
     parser.add_argument("--config", required=True, help="experiment YAML")
-    parser.add_argument("--train-data", required=True, help="data.list to train on")
+    parser.add_argument("--train-data", required=True, help="data.list or list of shards to train on")
     parser.add_argument("--dev-data", required=True, help="data.list to measure after each epoch")
     parser.add_argument("--lang-dir", required=True, help="BPE model, units and text rules")
     parser.add_argument("--cmvn", required=True, help="global_cmvn of the training data")
@@ -28,6 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--exp-dir", required=True, help="receives train.yaml, checkpoints/, metrics.jsonl, tensorboard/"
     )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")
+    parser.add_argument(
+        "--warm-up-largest",
+        action="store_true",
+        help="take the largest batches first: memory runs out at once or never",
+    )
+    parser.add_argument("--allow-pipes", action="store_true", help="run the commands that lists have for audio")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
     args = parser.parse_args(argv)
 
@@ -38,8 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.model.asr_model import count_parameters
     from wenet_lite.training.trainer import Trainer
 
-    config = read_experiment(args.config, args.set)
-    paths = DataPaths(args.train_data, args.dev_data, args.lang_dir, args.cmvn)
+    settings = [*args.set, *(["batch.warm_up_largest=true"] if args.warm_up_largest else [])]
+    config = read_experiment(args.config, settings)
+    paths = DataPaths(args.train_data, args.dev_data, args.lang_dir, args.cmvn, args.allow_pipes)
     device = _device(args.device, World.from_environment().local_rank)
     with process_group(device) as world:
         recipe = build_recipe(config, paths, world, device)

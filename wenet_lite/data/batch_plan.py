@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from wenet_lite.errors import ConfigError
 
-_SPEED_DRAW, _JITTER_DRAW, _SHUFFLE_DRAW = 1, 2, 3
+_SPEED_DRAW, _ORDER_DRAW, _SHUFFLE_DRAW = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -17,25 +17,33 @@ class BatchConfig:
     """Attributes:
     max_frames: padded feature frames a micro-batch holds at most (longest utterance times utterances).
     max_utterances: utterances a micro-batch holds at most.
+    batch_size: utterances of each micro-batch, whatever their lengths; 0 lets max_frames decide.
     micro_batches_per_update: micro-batches an update takes, whatever the number of ranks that share them.
-    speed_factors: factors of speed perturbation, drawn with equal chance for each utterance and epoch.
-    length_jitter: relative noise on lengths before sorting, so that an epoch's batches differ from the last one's.
+    speed_factors: factors of speed perturbation; each utterance goes through all of them in as many epochs.
+    bucket_width: lengths that differ by less than this part count as equal, and are shuffled, when batches are made.
     min_frames, max_frames_per_utterance: shorter and longer utterances are left out, and listed.
+    warm_up_largest: start training with the largest micro-batches, so that memory runs out at once or never.
+    shard_window: utterances of a shard that is read as a stream which are held at a time to be sorted by length.
     """
 
     max_frames: int = 12000
     max_utterances: int = 256
+    batch_size: int = 0
     micro_batches_per_update: int = 1
     speed_factors: tuple[float, ...] = (0.9, 1.0, 1.1)
-    length_jitter: float = 0.02
+    bucket_width: float = 0.02
     min_frames: int = 10
     max_frames_per_utterance: int = 4000
+    warm_up_largest: bool = False
+    shard_window: int = 1000
 
     def __post_init__(self) -> None:
         if self.max_frames_per_utterance > self.max_frames:
             raise ValueError("max_frames is less than max_frames_per_utterance, so the longest would fit no batch")
-        if self.micro_batches_per_update < 1 or self.max_utterances < 1:
-            raise ValueError("micro_batches_per_update and max_utterances must be at least 1")
+        if min(self.micro_batches_per_update, self.max_utterances, self.shard_window) < 1:
+            raise ValueError("micro_batches_per_update, max_utterances and shard_window must be at least 1")
+        if self.batch_size < 0 or self.bucket_width < 0:
+            raise ValueError("batch_size and bucket_width must not be negative")
         if not self.speed_factors or min(self.speed_factors) <= 0:
             raise ValueError("speed_factors must be a list of positive numbers")
 
@@ -53,33 +61,46 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """All micro-batches of an epoch, in order.
+    """All micro-batches of an epoch, in order: update u takes number u * G to u * G + G - 1.
 
     Attributes:
-        micro_batches: update u takes number u * G to u * G + G - 1.
+        indices: (utterances,) positions in the manifest, micro-batch after micro-batch.
+        speeds: (utterances,) speed factor of each.
+        offsets: (micro-batches + 1,) where each micro-batch begins in `indices`.
         micro_batches_per_update: G.
         padding: part of the padded frames that is padding.
     """
 
-    micro_batches: list[MicroBatch]
+    indices: np.ndarray
+    speeds: np.ndarray
+    offsets: np.ndarray
     micro_batches_per_update: int
     padding: float
 
     @property
+    def num_micro_batches(self) -> int:
+        """Micro-batches of the epoch, a multiple of G."""
+        return len(self.offsets) - 1
+
+    @property
     def num_updates(self) -> int:
         """Updates of the epoch."""
-        return len(self.micro_batches) // self.micro_batches_per_update
+        return self.num_micro_batches // self.micro_batches_per_update
 
-    def update(self, update: int) -> list[MicroBatch]:
-        """The micro-batches of update `update` (from 0 in this epoch), over all ranks."""
+    def micro_batch(self, number: int) -> MicroBatch:
+        """Micro-batch `number`, from 0 in this epoch."""
+        span = slice(self.offsets[number], self.offsets[number + 1])
+        return MicroBatch(self.indices[span], self.speeds[span])
+
+    def num_utterances(self, update: int) -> int:
+        """Utterances of update `update` (from 0 in this epoch), over all ranks."""
         first = update * self.micro_batches_per_update
-        return self.micro_batches[first : first + self.micro_batches_per_update]
+        return int(self.offsets[first + self.micro_batches_per_update] - self.offsets[first])
 
-    def of_rank(self, rank: int, world_size: int, first_update: int = 0) -> Iterator[tuple[int, MicroBatch]]:
-        """This rank's share from `first_update` on, as (number in the epoch, micro-batch)."""
+    def of_rank(self, rank: int, world_size: int, first_update: int = 0) -> Iterator[MicroBatch]:
+        """This rank's share from `first_update` on: every `world_size`-th micro-batch."""
         start = first_update * self.micro_batches_per_update
-        for number in range(start + rank, len(self.micro_batches), world_size):
-            yield number, self.micro_batches[number]
+        return map(self.micro_batch, range(start + rank, self.num_micro_batches, world_size))
 
 
 @dataclass(frozen=True)
@@ -90,80 +111,160 @@ class BatchPlan:
     plan is the same on every rank and for every number of ranks; the number of micro-batches is a
     multiple of G, so all ranks take the same number of steps and (epoch, update) is the whole state.
 
+    Padding: utterances are cut into batches in the order of their lengths, rounded up to the next of a
+    geometric series of step 1 + bucket_width. So the padding of an epoch is at most bucket_width of its
+    frames, plus the utterances of its fullest batch times (longest - shortest utterance).
+
     Args:
         num_frames: (utterances,) feature frames at speed 1.
         min_frames: (utterances,) fewest feature frames that the transcript can be aligned to.
         config: sizes and draws.
         seed: the experiment's seed.
+        unusable: utterances that are not to be planned for a reason of their own.
     Attributes:
         kept: indices of the planned utterances.
         dropped: index of each utterance left out, and the reason.
+    Raises:
+        ConfigError: if fewer utterances than micro_batches_per_update are left.
     """
 
     num_frames: np.ndarray
     min_frames: np.ndarray
     config: BatchConfig
     seed: int
+    unusable: Mapping[int, str] = field(default_factory=dict)
     kept: np.ndarray = field(init=False)
     dropped: dict[int, str] = field(init=False)
+    _updates: dict[int, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        frames, config = self.num_frames, self.config
-        slowest = min([*config.speed_factors, 1.0])
-        reasons = [
-            (frames < config.min_frames, f"shorter than min_frames {config.min_frames}"),
-            (frames / slowest > config.max_frames_per_utterance, "longer than max_frames_per_utterance"),
-            (frames < self.min_frames, "too short for its transcript"),
-        ]
-        dropped: dict[int, str] = {}
-        for at_fault, reason in reasons:
-            for index in np.flatnonzero(at_fault):
-                dropped.setdefault(int(index), reason)
-        kept = np.setdiff1d(np.arange(len(frames)), np.fromiter(dropped, dtype=np.int64, count=len(dropped)))
+        dropped = left_out(self.num_frames, self.min_frames, self.config, self.unusable)
+        kept = np.delete(np.arange(len(self.num_frames)), np.fromiter(dropped, np.int64, len(dropped)))
         object.__setattr__(self, "kept", kept)
         object.__setattr__(self, "dropped", dropped)
-        if len(kept) < config.micro_batches_per_update:
+        if len(kept) < self.config.micro_batches_per_update:
+            example = next(iter(dropped.values()), "")
             raise ConfigError(
-                f"{len(kept)} of {len(frames)} utterances can be used, fewer than micro_batches_per_update",
+                f"{len(kept)} of {len(self.num_frames)} utterances can be used, fewer than micro_batches_per_update"
+                + f"; one of the others is {example}" * bool(example),
                 cure="lower micro_batches_per_update, or mend the data",
             )
 
     def epoch(self, epoch: int) -> EpochPlan:
         """Plan epoch number `epoch` (from 0)."""
-        speeds = self._speeds(epoch)
-        frames = np.floor(self.num_frames[self.kept] / speeds)
-        jitter = self._random(epoch, _JITTER_DRAW).uniform(-1, 1, len(frames)) * self.config.length_jitter
-        order = np.argsort(frames * (1 + jitter), kind="stable")
-        groups = self._split(order, frames)
-        self._random(epoch, _SHUFFLE_DRAW).shuffle(groups)
-        padded = sum(frames[group].max(initial=0) * len(group) for group in groups)
-        batches = [MicroBatch(self.kept[group], speeds[group]) for group in groups]
-        return EpochPlan(batches, self.config.micro_batches_per_update, 1 - frames.sum() / padded)
+        config = self.config
+        speeds, frames = self._speeds_and_frames(epoch)
+        sizes = rounded_up(frames, config.bucket_width)
+        order = order_by_size(sizes, draws(self.seed, epoch, _ORDER_DRAW))
+        bounds = multiple_of(cut(sizes[order], config), config.micro_batches_per_update)
+        longest = np.maximum.reduceat(frames[order], bounds[:-1])
+        batches = draws(self.seed, epoch, _SHUFFLE_DRAW).permutation(len(bounds) - 1)
+        if config.warm_up_largest and epoch == 0:
+            batches = _largest_first(batches, longest * np.diff(bounds), longest, config.micro_batches_per_update)
+        counts = np.diff(bounds)[batches]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        positions = order[np.arange(len(order)) + np.repeat(bounds[batches] - offsets[:-1], counts)]
+        padding = 1 - frames.sum() / (longest * np.diff(bounds)).sum()
+        return EpochPlan(
+            self.kept[positions], speeds[positions], offsets, config.micro_batches_per_update, float(padding)
+        )
 
-    def _random(self, epoch: int, draw: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, epoch, draw])
+    def num_updates(self, num_epochs: int) -> int:
+        """Updates of the first `num_epochs` epochs: known at once, since lengths recur with the speed factors."""
+        period = len(self.config.speed_factors)
+        for phase in range(min(period, num_epochs)):
+            if phase not in self._updates:
+                self._updates[phase] = self._count_updates(phase)
+        return sum(self._updates[epoch % period] for epoch in range(num_epochs))
 
-    def _speeds(self, epoch: int) -> np.ndarray:
-        """Speed of each kept utterance; one that would become too short for its transcript stays at 1."""
-        factors = np.asarray(self.config.speed_factors)
-        speeds = factors[self._random(epoch, _SPEED_DRAW).integers(len(factors), size=len(self.kept))]
-        too_short = np.floor(self.num_frames[self.kept] / speeds) - 1 < self.min_frames[self.kept]
-        return np.where(too_short, 1.0, speeds)
+    def _count_updates(self, epoch: int) -> int:
+        sizes = np.sort(rounded_up(self._speeds_and_frames(epoch)[1], self.config.bucket_width))
+        group = self.config.micro_batches_per_update
+        return (len(multiple_of(cut(sizes, self.config), group)) - 1) // group
 
-    def _split(self, order: np.ndarray, frames: np.ndarray) -> list[np.ndarray]:
-        """Cut the sorted utterances by the budget, then halve the fullest until their number is a multiple of G."""
-        groups: list[np.ndarray] = []
-        start, longest = 0, 0.0
-        for position, length in enumerate(frames[order]):
-            count = position - start + 1
-            longest = max(longest, length)
-            if count > self.config.max_utterances or longest * count > self.config.max_frames:
-                groups.append(order[start:position])
-                start, longest = position, length
-        groups.append(order[start:])
-        while len(groups) % self.config.micro_batches_per_update:
-            fullest = max(range(len(groups)), key=lambda i: len(groups[i]))
-            group = groups.pop(fullest)
-            middle = len(group) // 2
-            groups.extend([group[:middle], group[middle:]])
-        return groups
+    def _speeds_and_frames(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        return speeds_and_frames(self.num_frames[self.kept], self.min_frames[self.kept], self.config, self.seed, epoch)
+
+
+def draws(seed: int, epoch: int, purpose: int) -> np.random.Generator:
+    """The random numbers of one purpose in one epoch."""
+    return np.random.default_rng([seed, epoch, purpose])
+
+
+def left_out(
+    num_frames: np.ndarray, min_frames: np.ndarray, config: BatchConfig, unusable: Mapping[int, str]
+) -> dict[int, str]:
+    """Index and reason of each utterance that cannot be planned."""
+    dropped = dict(unusable)
+    reasons = [
+        (num_frames < config.min_frames, f"shorter than min_frames {config.min_frames}"),
+        (num_frames > config.max_frames_per_utterance, "longer than max_frames_per_utterance"),
+        (num_frames < min_frames, "too short for its transcript"),
+    ]
+    for at_fault, reason in reasons:
+        for index in np.flatnonzero(at_fault):
+            dropped.setdefault(int(index), reason)
+    return dropped
+
+
+def speeds_and_frames(
+    num_frames: np.ndarray, min_frames: np.ndarray, config: BatchConfig, seed: int, epoch: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Speed factor of each utterance in an epoch, and its frames at that speed.
+
+    Each utterance starts at a factor drawn for it and takes the next one in each epoch. Where a factor would make
+    it too short for its transcript or too long for the configuration, it stays at 1.
+    """
+    factors = np.asarray(config.speed_factors)
+    starts = draws(seed, 0, _SPEED_DRAW).integers(len(factors), size=len(num_frames))
+    speeds = factors[(starts + epoch) % len(factors)]
+    frames = np.floor(num_frames / speeds)
+    unfit = (frames - 1 < np.maximum(min_frames, config.min_frames)) | (frames > config.max_frames_per_utterance)
+    unfit &= speeds != 1.0
+    return np.where(unfit, 1.0, speeds), np.where(unfit, num_frames, frames)
+
+
+def rounded_up(frames: np.ndarray, width: float) -> np.ndarray:
+    """Lengths rounded up to a geometric series, so that similar ones become equal."""
+    if width == 0:
+        return frames
+    step = np.log1p(width)
+    return np.maximum(np.ceil(np.exp(np.ceil(np.log(np.maximum(frames, 1)) / step) * step)), frames)
+
+
+def order_by_size(sizes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Positions in the order of `sizes`, equal ones shuffled."""
+    shuffled = random.permutation(len(sizes))
+    return shuffled[np.argsort(sizes[shuffled], kind="stable")]
+
+
+def cut(sizes: np.ndarray, config: BatchConfig) -> np.ndarray:
+    """Bounds (batches + 1,) of batches over utterances in the order of their sizes, each as full as may be."""
+    total = len(sizes)
+    if config.batch_size:
+        return np.append(np.arange(0, total, config.batch_size), total)
+    bounds = [0]
+    while bounds[-1] < total:
+        start = bounds[-1]
+        # the most that fit if all are as short as the first; then fewer, as the longest of so many allows
+        most = min(int(config.max_frames // max(sizes[start], 1)), config.max_utterances, total - start)
+        padded = np.arange(1, most + 1) * sizes[start : start + most]
+        bounds.append(start + max(int(np.searchsorted(padded, config.max_frames, side="right")), 1))
+    return np.array(bounds)
+
+
+def multiple_of(bounds: np.ndarray, group: int) -> np.ndarray:
+    """Halve the fullest batches until their number is a multiple of `group`; at the end of a list, empty ones do it."""
+    parts = bounds.tolist()
+    while (len(parts) - 1) % group:
+        sizes = np.diff(parts)
+        fullest = int(sizes.argmax())
+        parts.insert(fullest + 1, parts[fullest] + int(sizes[fullest]) // 2)
+    return np.array(parts)
+
+
+def _largest_first(batches: np.ndarray, padded: np.ndarray, longest: np.ndarray, group: int) -> np.ndarray:
+    """The batches with the most frames and those with the longest utterances at the front."""
+    first = np.concatenate([np.argsort(-padded, kind="stable")[:group], np.argsort(-longest, kind="stable")[:group]])
+    first = first[np.sort(np.unique(first, return_index=True)[1])]
+    return np.concatenate([first, batches[~np.isin(batches, first)]])

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from wenet_lite.data.audio import change_speed, read_audio, resample
+from wenet_lite.data.audio import AudioSource, change_speed, read_audio, resample
+from wenet_lite.data.augmentation import Augmenter
 from wenet_lite.data.batch_plan import MicroBatch
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.manifest import Manifest, Utterance
+from wenet_lite.data.shard_stream import ShardReader, read_ahead
 from wenet_lite.errors import AudioError
 
 TOKEN_PAD = -1
+_PREFETCH = 4
+_LENGTH_TOLERANCE = 0.01
+_LENGTH_TOLERANCE_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Batch:
         num_samples: (batch,) valid samples.
         tokens: (batch, length) unit ids, padded by TOKEN_PAD.
         token_lens: (batch,) valid tokens.
+        epoch: number of the epoch, to which random draws belong.
         failed: id and reason of each utterance that could not be read.
     """
 
@@ -36,65 +42,124 @@ class Batch:
     num_samples: Tensor
     tokens: Tensor
     token_lens: Tensor
+    epoch: int
     failed: dict[str, str]
 
     def to(self, device: torch.device) -> Batch:
         """Copy the tensors to a device, without waiting for it."""
-        tensors = (self.waveforms, self.num_samples, self.tokens, self.token_lens)
-        waveforms, num_samples, tokens, token_lens = (t.to(device, non_blocking=True) for t in tensors)
-        return Batch(self.keys, waveforms, num_samples, tokens, token_lens, self.failed)
+        names = ("waveforms", "num_samples", "tokens", "token_lens")
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """An utterance of a micro-batch that is to be loaded.
+
+    Attributes:
+        utterance: line of the manifest.
+        source: where its audio is, or why there is none.
+        speed: factor of speed perturbation.
+        epoch: number of the epoch.
+    """
+
+    utterance: Utterance
+    source: AudioSource | AudioError
+    speed: float
+    epoch: int
 
 
 class SpeechDataset(Dataset[Batch]):
-    """Reads a whole micro-batch at a time.
+    """Utterances, and how they become batches.
+
+    Requests travel to the workers, the manifest does not: a worker holds nothing that grows.
 
     Args:
-        utterances: the manifest.
-        tokens: unit ids of each utterance's transcript.
+        manifest: the utterances.
+        encode: unit ids of a transcript.
         sample_rate: Hz of the waveforms that come out.
+        augmenter: what is done to waveforms in training.
     """
 
-    def __init__(self, utterances: Sequence[Utterance], tokens: Sequence[Sequence[int]], sample_rate: int) -> None:
-        self.utterances = utterances
-        self.tokens = tokens
+    def __init__(
+        self,
+        manifest: Manifest,
+        encode: Callable[[str], Sequence[int]],
+        sample_rate: int,
+        augmenter: Augmenter | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self.encode = encode
         self.sample_rate = sample_rate
+        self.augmenter = augmenter
 
-    def __getitem__(self, micro_batch: MicroBatch) -> Batch:
-        """Read, change speed and pad; what cannot be read is left out and named."""
+    def load(
+        self, micro_batches: Iterable[MicroBatch], num_workers: int, *, epoch: int = 0, pin_memory: bool = False
+    ) -> Iterable[Batch]:
+        """Batches of `micro_batches`, in their order, read ahead by `num_workers` processes (0: by this one)."""
+        loader = _BatchLoader(self.encode, self.sample_rate, self.augmenter)
+        return DataLoader(
+            loader,
+            sampler=self._requests(micro_batches, epoch),
+            batch_size=None,
+            num_workers=num_workers,
+            prefetch_factor=_PREFETCH if num_workers else None,
+            pin_memory=pin_memory,
+        )
+
+    def _requests(self, micro_batches: Iterable[MicroBatch], epoch: int) -> Iterator[list[LoadRequest]]:
+        if not self.manifest.streamed:
+            return (self._request(batch, epoch, None) for batch in micro_batches)
+        batches = list(micro_batches)
+        reader = ShardReader(self.manifest, batches)
+        return read_ahead((self._request(batch, epoch, reader) for batch in batches), 2 * _PREFETCH)
+
+    def _request(self, batch: MicroBatch, epoch: int, reader: ShardReader | None) -> list[LoadRequest]:
+        requests = []
+        for index, speed in zip(batch.indices.tolist(), batch.speeds.tolist()):
+            utterance = self.manifest[index]
+            source = utterance.source if reader is None else reader.take(index)
+            requests.append(LoadRequest(utterance, source, speed, epoch))
+        return requests
+
+
+class _BatchLoader(Dataset[Batch]):
+    """What a worker does: a list of requests in, a batch out."""
+
+    def __init__(self, encode: Callable[[str], Sequence[int]], sample_rate: int, augmenter: Augmenter | None) -> None:
+        self.encode, self.sample_rate, self.augmenter = encode, sample_rate, augmenter
+
+    def __getitem__(self, requests: list[LoadRequest]) -> Batch:
+        """Read, change speed, augment and pad; what cannot be read is left out and named."""
         keys: list[str] = []
         waveforms: list[np.ndarray] = []
         tokens: list[Sequence[int]] = []
         failed: dict[str, str] = {}
-        for index, speed in zip(micro_batch.indices, micro_batch.speeds):
-            utterance = self.utterances[index]
+        for request in requests:
+            key = request.utterance.key
             try:
-                samples = self._waveform(utterance, float(speed))
+                waveforms.append(self._waveform(request))
             except AudioError as error:
-                failed[utterance.key] = str(error)
+                failed[key] = str(error)
                 continue
-            keys.append(utterance.key)
-            waveforms.append(samples)
-            tokens.append(self.tokens[index])
-        return Batch(keys, *_pad(waveforms, 0.0, torch.float32), *_pad(tokens, TOKEN_PAD, torch.long), failed)
+            keys.append(key)
+            tokens.append(self.encode(request.utterance.txt))
+        epoch = requests[0].epoch if requests else 0
+        return Batch(keys, *_pad(waveforms, 0.0, torch.float32), *_pad(tokens, TOKEN_PAD, torch.long), epoch, failed)
 
-    def _waveform(self, utterance: Utterance, speed: float) -> np.ndarray:
-        samples, rate = read_audio(utterance.wav, utterance.start, utterance.end)
-        samples = resample(samples, rate, self.sample_rate)
-        return samples if speed == 1.0 else change_speed(samples, self.sample_rate, speed)
+    def _waveform(self, request: LoadRequest) -> np.ndarray:
+        utterance = request.utterance
+        if isinstance(request.source, AudioError):
+            raise request.source
+        samples, rate = read_audio(request.source, utterance.start, utterance.end)
+        _check_length(len(samples) / rate, utterance, request.source)
+        samples = change_speed(resample(samples, rate, self.sample_rate), self.sample_rate, request.speed)
+        return samples if self.augmenter is None else self.augmenter(samples, utterance.key, request.epoch)
 
 
-def load(
-    dataset: SpeechDataset, micro_batches: Iterable[MicroBatch], num_workers: int, pin_memory: bool = False
-) -> Iterable[Batch]:
-    """Batches of `micro_batches`, in their order, read ahead by `num_workers` processes (0: by this one)."""
-    return DataLoader(
-        dataset,
-        sampler=list(micro_batches),
-        batch_size=None,
-        num_workers=num_workers,
-        prefetch_factor=4 if num_workers else None,
-        pin_memory=pin_memory,
-    )
+def _check_length(seconds: float, utterance: Utterance, source: AudioSource) -> None:
+    """Batches are planned by the list's lengths: audio of another length would break their budget."""
+    if abs(seconds - utterance.duration) > max(_LENGTH_TOLERANCE_S, _LENGTH_TOLERANCE * utterance.duration):
+        raise AudioError(f"lasts {seconds:.2f} s, its list says {utterance.duration:.2f} s", path=str(source))
 
 
 def _pad(rows: Sequence[np.ndarray | Sequence[int]], value: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

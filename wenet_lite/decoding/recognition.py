@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +12,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from wenet_lite.data.batch_plan import BatchConfig, BatchPlan, MicroBatch
-from wenet_lite.data.dataset import SpeechDataset, load
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.batch_plan import BatchConfig, BatchPlan, EpochPlan
+from wenet_lite.data.dataset import SpeechDataset
+from wenet_lite.data.manifest import Manifest
+from wenet_lite.data.shard_plan import ShardPlan
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions, Hypothesis
 from wenet_lite.features.fbank import SAMPLE_RATE, Fbank
 from wenet_lite.model.asr_model import AsrModel
-from wenet_lite.text.tokenizer import BpeTokenizer
+from wenet_lite.text.tokenizer import Tokenizer
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,23 +61,24 @@ class Recognized:
 
 @torch.no_grad()
 def recognize(
-    model: AsrModel, fbank: Fbank, utterances: Sequence[Utterance], options: RecognitionOptions, device: torch.device
+    model: AsrModel, fbank: Fbank, manifest: Manifest, options: RecognitionOptions, device: torch.device
 ) -> Recognized:
     """Decode every utterance, batched by length; none is left out.
 
     Args:
         model, fbank: in eval mode, on `device`.
-        utterances: in any order.
+        manifest: the utterances, in any order; what it had to reject gets an empty hypothesis too.
         options: modes, searches and chunks.
         device: of the computation.
     """
     decoder = Decoder(model, options.decoding)
     hyps: dict[DecodingMode, dict[str, list[Hypothesis]]] = {mode: {} for mode in options.modes}
-    failed: dict[str, str] = {}
+    failed = dict(manifest.rejected)
     audio_seconds = encoder_seconds = 0.0
-    dataset = SpeechDataset(utterances, [()] * len(utterances), SAMPLE_RATE)
-    plan = _plan(utterances, options.max_frames)
-    for batch in tqdm(load(dataset, plan, num_workers=0), total=len(plan), unit="batch", disable=None):
+    dataset = SpeechDataset(manifest, lambda text: (), SAMPLE_RATE)
+    plan = _plan(manifest, options.max_frames)
+    batches = dataset.load(map(plan.micro_batch, range(plan.num_micro_batches)), num_workers=0)
+    for batch in tqdm(batches, total=plan.num_micro_batches, unit="batch", disable=None):
         failed.update(batch.failed)
         if not batch.keys:
             continue
@@ -93,7 +94,7 @@ def recognize(
     for key, reason in failed.items():
         _LOG.warning("utterance %s has an empty hypothesis: %s", key, reason)
         for found_in_mode in hyps.values():
-            found_in_mode[key] = [Hypothesis((), 0.0)]
+            found_in_mode.setdefault(key, [Hypothesis((), 0.0)])
     factors = {
         mode: (encoder_seconds + decoder.seconds.get(mode, 0.0)) / max(audio_seconds, 1e-9) for mode in options.modes
     }
@@ -101,7 +102,7 @@ def recognize(
 
 
 def write_results(
-    result: Recognized, tokenizer: BpeTokenizer, options: RecognitionOptions, result_dir: Path
+    result: Recognized, tokenizer: Tokenizer, options: RecognitionOptions, result_dir: Path
 ) -> list[Path]:
     """Write `text` (sorted by id), `nbest.jsonl` and `decode.json` of each mode; returns the folders."""
     folders = []
@@ -126,18 +127,22 @@ def write_results(
     return folders
 
 
-def _nbest_line(key: str, hyps: list[Hypothesis], reason: str | None, tokenizer: BpeTokenizer) -> str:
+def _nbest_line(key: str, hyps: list[Hypothesis], reason: str | None, tokenizer: Tokenizer) -> str:
     entries = [{"text": tokenizer.decode(h.tokens), "score": round(h.score, 4), "times": h.times} for h in hyps]
     tree = {"schema": 1, "key": key, "nbest": entries, **({"reason": reason} if reason else {})}
     return json.dumps(tree, ensure_ascii=False) + "\n"
 
 
-def _plan(utterances: Sequence[Utterance], max_frames: int) -> list[MicroBatch]:
+def _plan(manifest: Manifest, max_frames: int) -> EpochPlan:
     """Micro-batches that hold every utterance, however short or long."""
-    frames = np.array([max(u.num_samples * 100 // u.sample_rate, 1) for u in utterances])
+    frames = np.maximum(manifest.num_samples.astype(np.int64) * 100 // manifest.sample_rates, 1)
+    if not len(frames):
+        return EpochPlan(frames, frames, np.zeros(1, dtype=np.int64), 1, 0.0)
     budget = max(max_frames, int(frames.max()))
-    config = BatchConfig(budget, speed_factors=(1.0,), length_jitter=0.0, min_frames=0, max_frames_per_utterance=budget)
-    return BatchPlan(frames, np.zeros_like(frames), config, seed=0).epoch(0).micro_batches
+    config = BatchConfig(budget, speed_factors=(1.0,), bucket_width=0.0, min_frames=0, max_frames_per_utterance=budget)
+    if manifest.streamed:
+        return ShardPlan(frames, np.zeros_like(frames), config, seed=0, shard_starts=manifest.starts).epoch(0)
+    return BatchPlan(frames, np.zeros_like(frames), config, seed=0).epoch(0)
 
 
 def _write(path: Path, text: str) -> None:

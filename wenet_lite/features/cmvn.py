@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wenet_lite.errors import DataError
+from wenet_lite.features.kaldi_matrix import parse_matrix
 
 _VARIANCE_FLOOR = 1e-20
 
@@ -62,26 +63,30 @@ def write_cmvn(stats: CmvnStats, path: str | os.PathLike[str]) -> None:
 
 
 def read_cmvn(path: str | os.PathLike[str]) -> CmvnStats:
-    """Read statistics that `write_cmvn` or WeNet wrote.
+    """Read statistics that `write_cmvn`, WeNet (JSON) or Kaldi's `compute-cmvn-stats` (text or binary) wrote.
 
     Raises:
-        DataError: if the file is missing, is not such JSON, or counts no frame.
+        DataError: if the file is missing, is in none of these formats, or counts no frame.
     """
     try:
-        tree = json.loads(Path(path).read_text(encoding="utf-8"))
-        stats = CmvnStats(
-            torch.tensor(tree["mean_stat"], dtype=torch.float64),
-            torch.tensor(tree["var_stat"], dtype=torch.float64),
-            int(tree["frame_num"]),
-        )
+        content = Path(path).read_bytes()
     except OSError as error:
-        raise DataError(
-            f"cannot read CMVN statistics: {error.strerror}", path=path, cure="stage 2 makes them"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError("is not a JSON of CMVN statistics", path=path, cure="make it anew with stage 2") from error
-    if stats.num_frames < 1 or stats.total.shape != stats.total_squares.shape:
-        raise DataError("CMVN statistics count no frame or differ in size", path=path, cure="make it anew with stage 2")
+        message = f"cannot read CMVN statistics: {error.strerror}"
+        raise DataError(message, path=path, cure="stage 2 makes them") from error
+    try:
+        if content.lstrip().startswith(b"{"):
+            tree = json.loads(content)
+            total, total_squares, count = tree["mean_stat"], tree["var_stat"], tree["frame_num"]
+        else:
+            (*total, count), (*total_squares, _) = parse_matrix(content).tolist()
+        sums, squares = (torch.tensor(values, dtype=torch.float64) for values in (total, total_squares))
+        stats = CmvnStats(sums, squares, int(count))
+    except (ValueError, KeyError, TypeError, OverflowError, RuntimeError, RecursionError) as error:
+        cure = "make them anew with stage 2"
+        raise DataError("holds no CMVN statistics, as JSON or as Kaldi has them", path=path, cure=cure) from error
+    if stats.num_frames < 1 or stats.total.dim() != 1 or stats.total.shape != stats.total_squares.shape:
+        cure = "make them anew with stage 2"
+        raise DataError("CMVN statistics count no frame or differ in size", path=path, cure=cure)
     return stats
 
 

@@ -20,13 +20,15 @@ _HIGH_FREQUENCY = 8000.0
 _INT16_SCALE = 32768.0
 _LOG_FLOOR = 1.1920928955078125e-07
 """Energies below float32's epsilon are raised to it before the logarithm, as in Kaldi."""
+_FRAMES_PER_BLOCK = 256
 
 
 @dataclass(frozen=True)
 class FbankConfig:
     """Attributes:
     num_mel_bins: triangular filters between 20 Hz and 8 kHz.
-    dither: standard deviation of the Gaussian noise added to int16-scaled samples in training; 0 adds none.
+    dither: standard deviation of the Gaussian noise added to int16-scaled samples in training; 0 adds none. Kaldi
+        draws it anew for each frame, here frames that overlap share it.
     """
 
     num_mel_bins: int = 80
@@ -42,7 +44,7 @@ class Fbank(nn.Module):
     """Log-mel energies as Kaldi's `compute-fbank-feats` makes them: povey window, pre-emphasis 0.97,
     DC removal, power spectrum of 512 points, snip_edges.
 
-    A frame depends on its own 400 samples only, so padding never changes a valid frame.
+    A frame depends on its own 400 samples only, so padding never changes a valid frame. Scriptable.
 
     Args:
         config: number of filters, and the dither of training.
@@ -53,6 +55,10 @@ class Fbank(nn.Module):
         self.window: Tensor
         self.filters: Tensor
         self.dither = config.dither
+        self.frame_length, self.frame_shift = FRAME_LENGTH, FRAME_SHIFT
+        self.fft_length, self.log_floor = _FFT_LENGTH, _LOG_FLOOR
+        self.scale, self.preemphasis = _INT16_SCALE, _PREEMPHASIS
+        self.frames_per_block = _FRAMES_PER_BLOCK
         window = torch.hann_window(FRAME_LENGTH, periodic=False, dtype=torch.float64).pow(0.85)
         self.register_buffer("window", window.float(), persistent=False)
         self.register_buffer("filters", _mel_filters(config.num_mel_bins).float(), persistent=False)
@@ -66,19 +72,32 @@ class Fbank(nn.Module):
         Returns:
             features (batch, frames, num_mel_bins), natural log, and (batch,) valid frames.
         """
-        lens = torch.where(num_samples < FRAME_LENGTH, 0, 1 + (num_samples - FRAME_LENGTH) // FRAME_SHIFT)
-        if waveforms.shape[1] < FRAME_LENGTH:
-            return waveforms.new_zeros(waveforms.shape[0], 0, self.filters.shape[1]), lens
-        frames = (waveforms * _INT16_SCALE).unfold(1, FRAME_LENGTH, FRAME_SHIFT)
+        lens = (1 + torch.div(num_samples - self.frame_length, self.frame_shift, rounding_mode="floor")).clamp(min=0)
+        batch = waveforms.shape[0]
+        if waveforms.shape[1] < self.frame_length or batch == 0:
+            return waveforms.new_zeros(batch, 0, self.filters.shape[1]), lens
+        samples = waveforms * self.scale
         if self.training and self.dither > 0:
-            frames = frames + self.dither * torch.randn_like(frames)
-        frames = frames - frames.mean(dim=2, keepdim=True)
-        previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
-        frames = (frames - _PREEMPHASIS * previous) * self.window
-        # The Nyquist bin carries no filter weight in Kaldi.
-        spectrum = torch.view_as_real(torch.fft.rfft(frames, n=_FFT_LENGTH)[..., : _FFT_LENGTH // 2])
-        energies = spectrum.square().sum(dim=-1) @ self.filters
-        return energies.clamp(min=_LOG_FLOOR).log(), lens
+            samples = samples + self.dither * torch.randn_like(samples)
+        frames = samples.unfold(1, self.frame_length, self.frame_shift)
+        if waveforms.device.type != "cpu":
+            return self._log_mel(frames), lens
+        features = waveforms.new_empty(batch, frames.shape[1], self.filters.shape[1])
+        for row in range(batch):  # in blocks that fit in the processor's cache: several times as fast
+            for start in range(0, frames.shape[1], self.frames_per_block):
+                end = min(start + self.frames_per_block, frames.shape[1])
+                features[row, start:end] = self._log_mel(frames[row, start:end])
+        return features, lens
+
+    def _log_mel(self, frames: Tensor) -> Tensor:
+        """(..., num_mel_bins) of frames (..., 400)."""
+        centred = frames - frames.mean(dim=-1, keepdim=True)
+        # Kaldi emphasises a frame's first sample against itself, but the window makes that one 0.
+        emphasised = torch.sub(centred[..., 1:], centred[..., :-1], alpha=self.preemphasis).mul_(self.window[1:])
+        # One sample earlier in time: the power spectrum is the same. The Nyquist bin has no filter weight in Kaldi.
+        spectrum = torch.view_as_real(torch.fft.rfft(emphasised, n=self.fft_length)[..., : self.fft_length // 2])
+        power = spectrum[..., 0].square().addcmul_(spectrum[..., 1], spectrum[..., 1])
+        return torch.matmul(power, self.filters).clamp_(min=self.log_floor).log_()
 
 
 def _mel_filters(num_mel_bins: int) -> Tensor:

@@ -1,9 +1,14 @@
-"""SpecAugment: masks in time and frequency (Park et al., 2019), over a batch on its device."""
+"""Augmentation of features on their device: SpecAugment, SpecSub, SpecTrim.
+
+Each utterance brings its own random numbers, so nothing depends on the batch that it is in.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,33 +30,99 @@ class SpecAugmentConfig:
     max_t_ratio: float = 1.0
 
 
+@dataclass(frozen=True)
+class SpecSubConfig:
+    """Attributes:
+    num_t_sub: spans an utterance that an earlier part of it is copied over.
+    max_t: longest span, frames.
+    """
+
+    num_t_sub: int = 3
+    max_t: int = 30
+
+
+@dataclass(frozen=True)
+class SpecTrimConfig:
+    """Attributes:
+    max_t: most frames that are cut off at the end.
+    """
+
+    max_t: int = 20
+
+
 def spec_augment(
-    features: Tensor, lens: Tensor, fill: Tensor, config: SpecAugmentConfig, generator: torch.Generator
+    features: Tensor, lens: Tensor, fill: Tensor, config: SpecAugmentConfig, draws: Sequence[np.random.Generator]
 ) -> Tensor:
-    """Mask random spans, each utterance its own.
+    """Mask random spans of time and frequency (Park et al., 2019).
 
     Args:
         features: (batch, frames, bins).
         lens: (batch,) valid frames.
         fill: (bins,) value of a masked cell: the corpus mean, which CMVN turns into 0.
         config: number and size of the masks.
-        generator: a CPU generator; the masks do not depend on the device.
+        draws: each utterance's random numbers.
     Returns:
         (batch, frames, bins), a new tensor.
     """
-    batch, frames, bins = features.shape
-    limits = (lens.cpu() * config.max_t_ratio).clamp(max=config.max_t)
-    in_time = _spans(lens.cpu(), limits, config.num_t_mask, frames, generator)
-    widths = torch.full((batch,), bins)
-    in_frequency = _spans(widths, widths.clamp(max=config.max_f), config.num_f_mask, bins, generator)
+    _, frames, bins = features.shape
+    valid = lens.cpu()
+    in_time = _spans(
+        valid, (valid * config.max_t_ratio).clamp(max=config.max_t), _uniform(draws, 2, config.num_t_mask), frames
+    )
+    widths = torch.full_like(valid, bins)
+    in_frequency = _spans(widths, widths.clamp(max=config.max_f), _uniform(draws, 2, config.num_f_mask), bins)
     masked = in_time.unsqueeze(2) | in_frequency.unsqueeze(1)
     return torch.where(masked.to(features.device), fill, features)
 
 
-def _spans(sizes: Tensor, limits: Tensor, count: int, extent: int, generator: torch.Generator) -> Tensor:
-    """(batch, extent) true on `count` random spans of up to `limits` cells inside the first `sizes`."""
-    draws = torch.rand(2, len(sizes), count, generator=generator)
-    starts = (draws[0] * sizes.unsqueeze(1)).long()
-    ends = starts + 1 + (draws[1] * limits.unsqueeze(1)).long()
+def spec_sub(features: Tensor, lens: Tensor, config: SpecSubConfig, draws: Sequence[np.random.Generator]) -> Tensor:
+    """Copy earlier frames over random spans (U2++, Wu et al., 2021).
+
+    Args:
+        features: (batch, frames, bins).
+        lens: (batch,) valid frames.
+        config: number and size of the spans.
+        draws: each utterance's random numbers.
+    Returns:
+        (batch, frames, bins), a new tensor.
+    """
+    valid = lens.cpu().unsqueeze(1)
+    uniform = _uniform(draws, 3, config.num_t_sub)
+    starts = (uniform[0] * valid).long()
+    ends = torch.minimum(starts + 1 + (uniform[1] * config.max_t).long(), valid)
+    distances = (uniform[2] * (starts + 1)).long()
+    sources = torch.arange(features.shape[1]).repeat(len(features), 1)
+    times = sources.clone()
+    for start, end, distance in zip(starts.unbind(1), ends.unbind(1), distances.unbind(1)):
+        inside = (times >= start.unsqueeze(1)) & (times < end.unsqueeze(1))
+        sources = torch.where(inside, times - distance.unsqueeze(1), sources)
+    index = sources.to(features.device).unsqueeze(2).expand_as(features)
+    return features.gather(1, index)
+
+
+def spec_trim(lens: Tensor, config: SpecTrimConfig, draws: Sequence[np.random.Generator]) -> Tensor:
+    """Cut off the end of each utterance, unless that were half of it or more.
+
+    Args:
+        lens: (batch,) valid frames.
+        config: how much.
+        draws: each utterance's random numbers.
+    Returns:
+        (batch,) valid frames that remain.
+    """
+    cut = 1 + (_uniform(draws, 1, 1)[0, :, 0] * config.max_t).long().to(lens.device)
+    return torch.where(2 * cut < lens, lens - cut, lens)
+
+
+def _uniform(draws: Sequence[np.random.Generator], kinds: int, count: int) -> Tensor:
+    """(kinds, batch, count) numbers in [0, 1), float32 below 1."""
+    numbers = [random.random((kinds, count), dtype=np.float32) for random in draws]
+    return torch.from_numpy(np.stack(numbers, axis=1)) if numbers else torch.zeros(kinds, 0, count)
+
+
+def _spans(sizes: Tensor, limits: Tensor, uniform: Tensor, extent: int) -> Tensor:
+    """(batch, extent) true on spans of up to `limits` cells that start inside the first `sizes`."""
+    starts = (uniform[0] * sizes.unsqueeze(1)).long()
+    ends = starts + 1 + (uniform[1] * limits.unsqueeze(1)).long()
     cells = torch.arange(extent).view(1, 1, -1)
     return ((cells >= starts.unsqueeze(2)) & (cells < ends.unsqueeze(2))).any(dim=1)

@@ -1,4 +1,4 @@
-"""CMVN statistics of a list of audio files, in several processes."""
+"""CMVN statistics of utterances, in several processes and on several hosts."""
 
 from __future__ import annotations
 
@@ -9,41 +9,60 @@ from collections.abc import Sequence
 import torch
 from tqdm import tqdm
 
-from wenet_lite.data.audio import read_audio, resample
+from wenet_lite.data.audio import AudioCommand, AudioFile, read_audio, resample
+from wenet_lite.distributed import World, gather_objects
 from wenet_lite.errors import AudioError
 from wenet_lite.features.cmvn import CmvnStats
 from wenet_lite.features.fbank import SAMPLE_RATE, Fbank, FbankConfig
 
+_PORTION = 64
 
-def compute_cmvn(paths: Sequence[str], config: FbankConfig, num_jobs: int) -> tuple[CmvnStats, dict[str, str]]:
-    """Sum the features of whole recordings.
+Span = tuple[AudioFile | AudioCommand, float | None, float | None]
+"""A recording, and start and end in seconds of what is taken of it."""
+
+
+def compute_cmvn(
+    spans: Sequence[Span], config: FbankConfig, num_jobs: int, world: World | None = None
+) -> tuple[CmvnStats, dict[str, str]]:
+    """Sum the features of utterances.
+
+    The sum is taken in portions, in the order of `spans`, so it does not depend on the processes or ranks.
 
     Args:
-        paths: audio files.
+        spans: what is summed; those of one recording best side by side.
         config: the front end; no dither is added.
-        num_jobs: processes.
+        num_jobs: processes of this rank.
+        world: the ranks that share the work; None for this process alone.
     Returns:
-        the statistics, and path and reason of each file that could not be read. The sum is taken in
-        the order of `paths`, so it does not depend on `num_jobs`.
+        the statistics, and recording and reason of each span that could not be read; the same on every rank.
     """
-    total = CmvnStats.of(torch.zeros(0, config.num_mel_bins))
-    failed: dict[str, str] = {}
+    world = world or World()
+    portions = [spans[first : first + _PORTION] for first in range(0, len(spans), _PORTION)]
+    mine = portions[world.rank :: world.size]
     work = functools.partial(_stats_of, config=config)
     with multiprocessing.get_context("spawn").Pool(num_jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        results = pool.imap(work, paths, chunksize=16)
-        for path, result in tqdm(zip(paths, results), total=len(paths), unit="file", disable=None):
-            if isinstance(result, str):
-                failed[path] = result
-            else:
-                total = total + result
+        found = list(tqdm(pool.imap(work, mine), total=len(mine), unit="portion", disable=None))
+    total = CmvnStats.of(torch.zeros(0, config.num_mel_bins))
+    failed: dict[str, str] = {}
+    of_ranks = gather_objects(found, world)
+    for number in range(len(portions)):
+        stats, failures = of_ranks[number % world.size][number // world.size]
+        total = total + stats
+        failed.update(failures)
     return total, failed
 
 
-def _stats_of(path: str, config: FbankConfig) -> CmvnStats | str:
-    try:
-        samples, rate = read_audio(path)
-    except AudioError as error:
-        return str(error)
-    waveform = torch.from_numpy(resample(samples, rate, SAMPLE_RATE)).unsqueeze(0)
-    features, _ = Fbank(config).eval()(waveform, torch.tensor([waveform.shape[1]]))
-    return CmvnStats.of(features[0])
+def _stats_of(spans: Sequence[Span], config: FbankConfig) -> tuple[CmvnStats, dict[str, str]]:
+    total = CmvnStats.of(torch.zeros(0, config.num_mel_bins))
+    failed: dict[str, str] = {}
+    fbank = Fbank(config).eval()
+    for source, start, end in spans:
+        try:
+            samples, rate = read_audio(source, start, end)
+        except AudioError as error:
+            failed[f"{source} from {start or 0} s"] = str(error)
+            continue
+        waveform = torch.from_numpy(resample(samples, rate, SAMPLE_RATE)).unsqueeze(0)
+        features, _ = fbank(waveform, torch.tensor([waveform.shape[1]]))
+        total = total + CmvnStats.of(features[0])
+    return total, failed

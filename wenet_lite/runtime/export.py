@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from wenet_lite.data.audio import read_audio, resample
+from wenet_lite.data.manifest import Utterance
 from wenet_lite.errors import ExportError
 from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.runtime.model_dir import LoadedModel, ModelDescription, write_model_dir
@@ -23,7 +25,7 @@ _CHUNK_SIZE = 16
 
 
 def export_torchscript(
-    loaded: LoadedModel, description: ModelDescription, source: Path, target: Path, check_audio: list[str]
+    loaded: LoadedModel, description: ModelDescription, source: Path, target: Path, check_audio: Sequence[Utterance]
 ) -> float:
     """Write a model directory with `model.zip`, the TorchScript file.
 
@@ -55,25 +57,25 @@ def export_torchscript(
 
 
 @torch.no_grad()
-def _check(loaded: LoadedModel, path: Path, check_audio: list[str]) -> float:
+def _check(loaded: LoadedModel, path: Path, check_audio: Sequence[Utterance]) -> float:
     """Stream each recording through the file and compare with the masked forward of the eager model."""
     scripted = torch.jit.load(str(path))
     difference = 0.0
     for audio in check_audio:
-        samples, rate = read_audio(audio)
+        samples, rate = read_audio(audio.source, audio.start, audio.end)
         waveform = torch.from_numpy(resample(samples, rate, SAMPLE_RATE)).unsqueeze(0)
         features, lens = loaded.fbank(waveform, torch.tensor([waveform.shape[1]]))
         chunk_size = _CHUNK_SIZE if loaded.model.config.encoder.causal else -1
         expected, _ = loaded.model.encoder(features, lens, chunk_size, -1)
         actual = _stream(scripted, features, chunk_size)
         log_probs = loaded.model.ctc_log_probs(expected)
-        difference = max(difference, _gap(scripted.ctc_activation(actual), log_probs, audio))
+        difference = max(difference, _gap(scripted.ctc_activation(actual), log_probs, audio.key))
         tokens = log_probs.argmax(-1)[:, :5]
         tokens = torch.nn.functional.pad(tokens, (1, 0), value=loaded.model.sos_id)
         token_lens = torch.tensor([tokens.shape[1]])
         logits = loaded.model.decoder(expected, torch.tensor([expected.shape[1]]), tokens, token_lens)
         scores, _ = scripted.forward_attention_decoder(tokens, token_lens, actual)
-        difference = max(difference, _gap(scores, logits.log_softmax(-1), audio))
+        difference = max(difference, _gap(scores, logits.log_softmax(-1), audio.key))
     if difference > TOLERANCE:
         raise ExportError(f"the export differs from the model by {difference:.2g}", path=path)
     _LOG.info(

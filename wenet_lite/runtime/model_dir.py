@@ -13,7 +13,7 @@ from wenet_lite.errors import CheckpointError
 from wenet_lite.features.fbank import Fbank, FbankConfig
 from wenet_lite.model.asr_model import AsrModel, ModelConfig
 from wenet_lite.model.weights import load_tensors, load_weights, save_atomically
-from wenet_lite.text.tokenizer import LANG_FILES, BpeTokenizer
+from wenet_lite.text.tokenizer import Tokenizer, copy_lang_files, load_tokenizer
 
 SCHEMA = 1
 _WEIGHTS = "model.pt"
@@ -50,7 +50,7 @@ class LoadedModel:
 
     model: AsrModel
     fbank: Fbank
-    tokenizer: BpeTokenizer
+    tokenizer: Tokenizer
 
 
 def load_model_dir(folder: str | os.PathLike[str]) -> LoadedModel:
@@ -72,7 +72,7 @@ def load_model_dir(folder: str | os.PathLike[str]) -> LoadedModel:
 
 def load_model(description: ModelDescription, weights: Path, lang_dir: Path) -> LoadedModel:
     """Build a model and load its weights strictly."""
-    tokenizer = BpeTokenizer(lang_dir)
+    tokenizer = load_tokenizer(lang_dir)
     model = AsrModel(description.model, description.features.num_mel_bins, tokenizer.vocab_size)
     load_weights(model, load_tensors(weights), weights)
     return LoadedModel(model.eval(), Fbank(description.features).eval(), tokenizer)
@@ -87,8 +87,8 @@ def write_model_dir(loaded: LoadedModel, description: ModelDescription, source: 
         source: the experiment directory that holds the lang files and `global_cmvn`.
         target: an existing folder.
     """
-    for name in (*LANG_FILES, "global_cmvn"):
-        shutil.copyfile(source / name, target / name)
+    copy_lang_files(source, target)
+    shutil.copyfile(source / "global_cmvn", target / "global_cmvn")
     save_atomically(loaded.model.state_dict(), target / _WEIGHTS)
     seal_model_dir(description, target)
 

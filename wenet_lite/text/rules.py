@@ -6,23 +6,33 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
+_TYPOGRAPHIC = "’ʼ‘`"
+
 
 @dataclass(frozen=True)
 class TextRules:
     """Attributes:
     case: letter case of the units.
     normalise: Unicode normal form NFC, so that one letter has one spelling.
+    apostrophe: `straight` turns the typographic ones (’ ʼ ‘ `) into ', `remove` drops all of them.
     remove: characters dropped, such as punctuation.
+    unknown: what becomes of characters that have no unit: the unit <unk>, or nothing.
     """
 
     case: Literal["upper", "lower", "keep"] = "upper"
     normalise: bool = True
+    apostrophe: Literal["straight", "keep", "remove"] = "straight"
     remove: str = ""
+    unknown: Literal["unit", "remove"] = "unit"
 
     def __call__(self, text: str) -> str:
         """Apply the rules; runs of white space become one space, none at the ends."""
         if self.normalise:
             text = unicodedata.normalize("NFC", text)
+        if self.apostrophe == "straight":
+            text = text.translate(dict.fromkeys(map(ord, _TYPOGRAPHIC), "'"))
+        elif self.apostrophe == "remove":
+            text = text.translate(dict.fromkeys(map(ord, _TYPOGRAPHIC + "'")))
         if self.remove:
             text = text.translate({ord(character): None for character in self.remove})
         if self.case == "upper":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,9 +15,9 @@ from wenet_lite.text.rules import TextRules
 BLANK, UNKNOWN, SOS_EOS = "<blank>", "<unk>", "<sos/eos>"
 SPECIAL_UNITS = (BLANK, UNKNOWN, SOS_EOS)
 """The units with ids 0, 1 and 2."""
-LANG_FILES = ("bpe.model", "units.txt", "text_rules.yaml")
-"""What a lang directory holds."""
-_WORD_START = "▁"
+BPE_MODEL = "bpe.model"
+WORD_START = "▁"
+"""What sentencepiece puts where a word begins."""
 
 
 def read_units(path: str | os.PathLike[str]) -> dict[str, int]:
@@ -45,26 +47,27 @@ def write_units(pieces: Iterable[str], path: str | os.PathLike[str]) -> None:
     Path(path).write_text("".join(lines), encoding="utf-8")
 
 
-class BpeTokenizer:
-    """Sentencepiece pieces, numbered by units.txt.
+class Tokenizer(ABC):
+    """Units of a lang directory, numbered by its units.txt.
 
     Args:
-        lang_dir: holds `bpe.model`, `units.txt` and `text_rules.yaml`.
+        lang_dir: holds `units.txt` and `text_rules.yaml`.
+    Attributes:
+        rules: applied to a text before it is encoded.
+        units: unit -> id.
     Raises:
         DataError: if a file is missing or malformed.
     """
 
     def __init__(self, lang_dir: str | os.PathLike[str]) -> None:
-        import sentencepiece
-
         folder = Path(lang_dir)
         self.rules = from_dict(TextRules, load_yaml(folder / "text_rules.yaml"), path=folder / "text_rules.yaml")
         self.units = read_units(folder / "units.txt")
         self._pieces = list(self.units)
-        try:
-            self._processor = sentencepiece.SentencePieceProcessor(model_file=os.fspath(folder / "bpe.model"))
-        except (OSError, RuntimeError) as error:
-            raise DataError("cannot load the BPE model", path=folder / "bpe.model", cure="stage 3 makes it") from error
+
+    @abstractmethod
+    def split(self, text: str) -> list[str]:
+        """The pieces of a text, known as units or not."""
 
     @property
     def vocab_size(self) -> int:
@@ -72,11 +75,67 @@ class BpeTokenizer:
         return len(self.units)
 
     def encode(self, text: str) -> list[int]:
-        """Unit ids of a text to which the rules have been applied."""
+        """Unit ids of a text to which the rules have been applied; see `TextRules.unknown` for what has no unit."""
         unknown = self.units[UNKNOWN]
-        return [self.units.get(piece, unknown) for piece in self._processor.encode(text, out_type=str)]
+        ids = [self.units.get(piece, unknown) for piece in self.split(text)]
+        return ids if self.rules.unknown == "unit" else [index for index in ids if index != unknown]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of unit ids; `▁` starts a word, special units other than `<unk>` are silent."""
         pieces = (self._pieces[i] for i in ids if i not in (0, 2))
-        return "".join(pieces).replace(_WORD_START, " ").strip()
+        return "".join(pieces).replace(WORD_START, " ").strip()
+
+
+class BpeTokenizer(Tokenizer):
+    """Sentencepiece's pieces.
+
+    Args:
+        lang_dir: holds `bpe.model` besides.
+    """
+
+    def __init__(self, lang_dir: str | os.PathLike[str]) -> None:
+        super().__init__(lang_dir)
+        import sentencepiece
+
+        model = Path(lang_dir) / BPE_MODEL
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_file=os.fspath(model))
+        except (OSError, RuntimeError) as error:
+            raise DataError("cannot load the BPE model", path=model, cure="stage 3 makes it") from error
+
+    def split(self, text: str) -> list[str]:
+        """Sentencepiece's best segmentation."""
+        return self._processor.encode(text, out_type=str)
+
+
+class CharTokenizer(Tokenizer):
+    """One unit a character; `▁` stands for the blank between words."""
+
+    def split(self, text: str) -> list[str]:
+        """The characters."""
+        return list(text.replace(" ", WORD_START))
+
+
+def load_tokenizer(lang_dir: str | os.PathLike[str]) -> Tokenizer:
+    """The tokenizer of a lang directory: sentencepiece's where it has a model, characters elsewhere.
+
+    Raises:
+        DataError: if a file is missing or malformed.
+    """
+    return BpeTokenizer(lang_dir) if (Path(lang_dir) / BPE_MODEL).exists() else CharTokenizer(lang_dir)
+
+
+def copy_lang_files(lang_dir: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Copy what a lang directory holds into the folder `target`, and remove what it does not hold.
+
+    Raises:
+        DataError: if it lacks units or text rules.
+    """
+    for name in ("units.txt", "text_rules.yaml", BPE_MODEL):
+        source = Path(lang_dir) / name
+        if source.exists():
+            shutil.copyfile(source, Path(target) / name)
+        elif name == BPE_MODEL:
+            (Path(target) / name).unlink(missing_ok=True)
+        else:
+            raise DataError("is missing", path=source, cure="stage 3 makes it")

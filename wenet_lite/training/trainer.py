@@ -9,16 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from wenet_lite.config import differences
 from wenet_lite.data.batch_plan import BatchPlan, EpochPlan
-from wenet_lite.data.dataset import Batch, SpeechDataset, load
-from wenet_lite.distributed import World, average_over_ranks, sum_over_ranks
+from wenet_lite.data.dataset import Batch, SpeechDataset
+from wenet_lite.data.draws import utterance_draws
+from wenet_lite.distributed import World, average_over_ranks, gather_objects, sum_over_ranks
 from wenet_lite.errors import DataError, WenetLiteError
 from wenet_lite.features.fbank import Fbank
-from wenet_lite.features.spec_augment import SpecAugmentConfig, spec_augment
+from wenet_lite.features.spec_augment import (
+    SpecAugmentConfig,
+    SpecSubConfig,
+    SpecTrimConfig,
+    spec_augment,
+    spec_sub,
+    spec_trim,
+)
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.mask import TrainingChunk, draw_training_chunk
 from wenet_lite.model.weights import load_weights
@@ -37,14 +44,14 @@ class TrainingConfig:
     max_epochs: passes over the training data.
     grad_clip: largest norm of an update's gradient.
     max_bad_updates: updates in a row with a gradient that is not finite, after which the run stops.
-    max_bad_fraction: part of an epoch's utterances that may be unreadable.
+    max_bad_fraction: part of an epoch's utterances that may be unusable or unreadable.
     log_interval: updates between two records of metrics.
     checkpoint_interval: updates between two checkpoints, besides the one after each epoch.
     keep_checkpoints: newest checkpoints kept.
     keep_best: checkpoints with the lowest dev loss kept besides.
     num_workers: processes that load data, for each rank.
     optimizer, schedule: how weights and learning rate move.
-    spec_augment: masks on the features; null for none.
+    spec_augment, spec_sub, spec_trim: what is done to features; null for nothing.
     """
 
     max_epochs: int = 120
@@ -59,6 +66,8 @@ class TrainingConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     spec_augment: SpecAugmentConfig | None = field(default_factory=SpecAugmentConfig)
+    spec_sub: SpecSubConfig | None = None
+    spec_trim: SpecTrimConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ class Trainer:
         self.optimizer = build_optimizer(recipe.model, recipe.config.optimizer)
         self.folder = exp_dir / "checkpoints"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.total_updates = sum(recipe.plan.epoch(e).num_updates for e in range(recipe.config.max_epochs))
+        self.total_updates = recipe.plan.num_updates(recipe.config.max_epochs)
         self.update = self.epoch = self.update_in_epoch = 0
         for parameter in self._parameters():  # a rank may have no utterance in its first update
             parameter.grad = torch.zeros_like(parameter)
@@ -136,19 +145,20 @@ class Trainer:
     def _train_epoch(self, plan: EpochPlan) -> None:
         self.model.train()
         self.recipe.fbank.train()
-        share = list(plan.of_rank(self.world.rank, self.world.size, self.update_in_epoch))
-        batches = iter(load(self.recipe.dataset, [m for _, m in share], self.config.num_workers, self._on_gpu))
+        share = plan.of_rank(self.world.rank, self.world.size, self.update_in_epoch)
+        workers = self.config.num_workers
+        batches = iter(self.recipe.dataset.load(share, workers, epoch=self.epoch, pin_memory=self._on_gpu))
         per_rank = plan.micro_batches_per_update // self.world.size
         failed: dict[str, str] = {}
         while self.update_in_epoch < plan.num_updates:
-            num_utterances = sum(len(m.indices) for m in plan.update(self.update_in_epoch))
+            num_utterances = plan.num_utterances(self.update_in_epoch)
             chunk = self._training_chunk()
             for i in range(per_rank):
                 number = i * self.world.size + self.world.rank
                 self._accumulate(next(batches), num_utterances, number, chunk, failed)
             self._step()
             self._after_update(plan)
-        self._report_failed(failed, len(self.recipe.plan.kept))
+        self._report_failed(failed)
 
     def _accumulate(
         self, batch: Batch, num_utterances: int, number: int, chunk: TrainingChunk, failed: dict[str, str]
@@ -160,14 +170,22 @@ class Trainer:
         draw = (self.recipe.seed * 1_000_003 + self.update) * 1_009 + number
         torch.manual_seed(draw)
         batch = batch.to(self.device)
-        features, lens = self.recipe.fbank(batch.waveforms, batch.num_samples)
-        if self.config.spec_augment is not None:
-            generator = torch.Generator().manual_seed(draw)
-            mean = self.model.encoder.global_cmvn.mean
-            features = spec_augment(features, lens, mean, self.config.spec_augment, generator)
+        features, lens = self._augmented(batch, *self.recipe.fbank(batch.waveforms, batch.num_samples))
         losses = self.model(features, lens, batch.tokens, batch.token_lens, chunk.size, chunk.num_left_chunks)
         (losses.total.sum() / num_utterances).backward()
         self.meter.add(losses.total, losses.parts, batch.num_samples)
+
+    def _augmented(self, batch: Batch, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+        config = self.config
+        draws = [utterance_draws(self.recipe.seed, batch.epoch, key, "spectrum") for key in batch.keys]
+        if config.spec_augment is not None:
+            mean = self.model.encoder.global_cmvn.mean
+            features = spec_augment(features, lens, mean, config.spec_augment, draws)
+        if config.spec_sub is not None:
+            features = spec_sub(features, lens, config.spec_sub, draws)
+        if config.spec_trim is not None:
+            lens = spec_trim(lens, config.spec_trim, draws)
+        return features, lens
 
     def _step(self) -> None:
         """Reduce over ranks, clip, and move the weights; a gradient that is not finite moves nothing."""
@@ -214,20 +232,19 @@ class Trainer:
                 cure="lower training.optimizer.lr or raise warmup_updates",
             )
 
-    def _report_failed(self, failed: dict[str, str], total: int) -> None:
-        """List what could not be read; too much of it is an error."""
-        everyone = [failed]
-        if self.world.size > 1:
-            everyone = [{} for _ in range(self.world.size)]
-            dist.all_gather_object(everyone, failed)
-        merged = {key: reason for part in everyone for key, reason in part.items()}
+    def _report_failed(self, failed: dict[str, str]) -> None:
+        """List what could not be read; too much of it, with what the plan left out, is an error."""
+        merged = {key: reason for part in gather_objects(failed, self.world) for key, reason in part.items()}
         if self.world.is_main:
             for key, reason in sorted(merged.items()):
                 _LOG.warning("utterance %s left out: %s", key, reason)
-        if len(merged) > self.config.max_bad_fraction * total:
-            example = next(iter(sorted(merged.values())))
+        total = len(self.recipe.dataset.manifest) + len(self.recipe.dataset.manifest.rejected)
+        bad = total - len(self.recipe.plan.kept) + len(merged)
+        if merged and bad > self.config.max_bad_fraction * total:
+            example = min(merged.values())
             raise DataError(
-                f"{len(merged)} of {total} utterances could not be read, more than max_bad_fraction; such as {example}"
+                f"{bad} of {total} utterances cannot be used, more than training.max_bad_fraction "
+                f"{self.config.max_bad_fraction}; {len(merged)} could not be read, such as {example}"
             )
 
     def _resume(self) -> None:

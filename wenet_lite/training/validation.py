@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 
 from wenet_lite.data.batch_plan import BatchPlan
-from wenet_lite.data.dataset import SpeechDataset, load
+from wenet_lite.data.dataset import SpeechDataset
 from wenet_lite.distributed import World
 from wenet_lite.features.fbank import Fbank
 from wenet_lite.model.asr_model import LOSS_PARTS, AsrModel
@@ -35,7 +35,7 @@ class Validator:
     ) -> None:
         self.dataset, self.fbank, self.num_workers = dataset, fbank, num_workers
         self.world, self.device = world, device
-        self.share = [m for _, m in plan.epoch(0).of_rank(world.rank, world.size)]
+        self.share = list(plan.epoch(0).of_rank(world.rank, world.size))
 
     @torch.no_grad()
     def measure(self, model: AsrModel) -> dict[str, float]:
@@ -48,7 +48,7 @@ class Validator:
         self.fbank.eval()
         names = ("loss", *LOSS_PARTS, "utterances")
         sums = {name: torch.zeros((), dtype=torch.float64, device=self.device) for name in names}
-        for batch in load(self.dataset, self.share, self.num_workers):
+        for batch in self.dataset.load(self.share, self.num_workers):
             batch = batch.to(self.device)
             features, lens = self.fbank(batch.waveforms, batch.num_samples)
             losses = model(features, lens, batch.tokens, batch.token_lens)

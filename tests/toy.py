@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,13 +68,20 @@ class Toy:
         ]
 
 
-def make_toy(folder: Path) -> Toy:
-    """Write the toy corpus, its lang directory, statistics and configuration."""
+def make_toy(folder: Path, words: Mapping[str, tuple[int, ...]] = WORDS, separator: str = " ", train: int = 24) -> Toy:
+    """Write the toy corpus, its lang directory, statistics and configuration.
+
+    Args:
+        folder: to fill.
+        words: frequencies in Hz of each word's notes.
+        separator: between the words of a text.
+        train: utterances of the training part.
+    """
     from wenet_lite.bin import compute_cmvn, make_list, train_bpe
 
     random = np.random.default_rng(0)
-    for part, count in (("train", 24), ("dev", 6)):
-        _write_part(folder / part, part, count, random)
+    for part, count in (("train", train), ("dev", 6)):
+        _write_part(folder / part, part, count, random, words, separator)
     dump_yaml(from_dict(ExperimentConfig, CONFIG), folder / "toy.yaml")
     lang = str(folder / "lang")
     train_bpe.main(
@@ -87,25 +95,32 @@ def make_toy(folder: Path) -> Toy:
     return Toy(folder)
 
 
-def _write_part(folder: Path, part: str, count: int, random: np.random.Generator) -> None:
+def _write_part(
+    folder: Path,
+    part: str,
+    count: int,
+    random: np.random.Generator,
+    melodies: Mapping[str, tuple[int, ...]],
+    separator: str,
+) -> None:
     folder.mkdir(parents=True)
     wav, text, utt2spk = {}, {}, {}
     for i in range(count):
         key = f"{part}-{i:02d}"
-        words = [list(WORDS)[j] for j in random.integers(len(WORDS), size=random.integers(2, 5))]
+        words = [list(melodies)[j] for j in random.integers(len(melodies), size=random.integers(2, 5))]
         path = folder / f"{key}.wav"
-        soundfile.write(path, sing(words, random), 16000)
-        wav[key], text[key], utt2spk[key] = str(path), " ".join(words), part
+        soundfile.write(path, sing([melodies[word] for word in words], random), 16000)
+        wav[key], text[key], utt2spk[key] = str(path), separator.join(words), part
     tables = {"wav.scp": wav, "text": text, "utt2spk": utt2spk, "spk2utt": spk2utt_from(utt2spk)}
     for name, table in tables.items():
         write_table(folder / name, table)
 
 
-def sing(words: list[str], random: np.random.Generator) -> np.ndarray:
+def sing(melodies: list[tuple[int, ...]], random: np.random.Generator) -> np.ndarray:
     """(samples,) float32 at 16 kHz."""
     parts = [np.zeros(1600)]
-    for word in words:
-        for frequency in WORDS[word]:
+    for melody in melodies:
+        for frequency in melody:
             parts.append(0.3 * np.sin(2 * np.pi * frequency * np.arange(2400) / 16000))
         parts.append(np.zeros(1600))
     song = np.concatenate(parts)

@@ -56,7 +56,7 @@ def test_probabilities_and_gains_are_kept(lists: AugmentConfig, tmp_path: Path) 
     samples = tone(0.5)
     noisy = Augmenter(AugmentConfig(noise_list=lists.noise_list, noise_probability=0.3), 16000, 0)
     changed = sum(noisy(samples, f"u{i}", 0) is not samples for i in range(400))
-    assert 0.3 * 400 == pytest.approx(changed, abs=4 * np.sqrt(400 * 0.3 * 0.7))
+    assert abs(changed - 0.3 * 400) < 4 * np.sqrt(400 * 0.3 * 0.7)
     louder = Augmenter(AugmentConfig(volume_db=(-6.0, 6.0)), 16000, 0)
     gains = [10 * np.log10(power(louder(samples, f"u{i}", 0)) / power(samples)) for i in range(200)]
     assert -6.001 < min(gains) < -5 and 5 < max(gains) < 6.001

@@ -102,7 +102,7 @@ def test_it_loads_to_the_end_and_reports_each(listed: tuple[Path, Path, dict[str
 
 
 def test_more_than_the_bound_is_an_error(listed: tuple[Path, Path, dict[str, str]]) -> None:
-    path, lang, kinds = listed
+    path, lang, _ = listed
     manifest, tokenizer = read_manifest(path), load_tokenizer(lang)
     plan = plan_batches(manifest, tokenizer, CONFIG, seed=0)
     known_early = len(plan.dropped) + len(manifest.rejected)

@@ -4,6 +4,7 @@ import functools
 import http.server
 import io
 import json
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -240,3 +241,20 @@ def test_full_scale_does_not_wrap(tmp_path: Path) -> None:
     make_shards.main([*arguments, "--output-dir", str(tmp_path / "shards")])
     samples, _ = read_audio(read_manifest(tmp_path / "shards/shards.list")[0].source)
     assert samples[0] > 0.999 and samples[1] == -1.0 and samples[2] > 0.999
+
+
+def test_wenets_tools_make_the_same_lists(corpus: Path, tmp_path: Path) -> None:
+    wav_scp, text = corpus / "data/wav.scp", corpus / "data/text"
+    tools = Path(__file__).resolve().parents[2] / "tools"
+    subprocess.run([tools / "make_raw_list.py", wav_scp, text, tmp_path / "data.list"], check=True, capture_output=True)
+    sizes = ["--num_utts_per_shard", "6", "--num_threads", "2"]
+    command = [tools / "make_shard_list.py", *sizes, wav_scp, text, tmp_path / "shards", tmp_path / "shards.list"]
+    subprocess.run(command, check=True, capture_output=True)
+    ours = read_manifest(corpus / "data/data.list")
+    for theirs in (read_manifest(tmp_path / "data.list"), read_manifest(tmp_path / "shards.list")):
+        assert [(u.key, u.txt, u.num_samples) for u in theirs] == [(u.key, u.txt, u.num_samples) for u in ours]
+    (tmp_path / "segments").write_text("part spk-0039 0.25 0.5\n")
+    (tmp_path / "text").write_text("part STOP\n")
+    segments = ["--segments", tmp_path / "segments", wav_scp, tmp_path / "text", tmp_path / "data.list"]
+    subprocess.run([tools / "make_raw_list.py", *segments], check=True, capture_output=True)
+    assert read_manifest(tmp_path / "data.list")[0].num_samples == 4000

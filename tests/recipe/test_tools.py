@@ -19,6 +19,10 @@ NAMES = [
     "subset_data_dir.sh",
     "combine_data.sh",
     "get_utt2dur.sh",
+    "perturb_data_dir_speed.sh",
+    "perturb_data_dir_speed_3way.sh",
+    "make_raw_list.sh",
+    "make_shard_list.sh",
     "utt2spk_to_spk2utt",
     "spk2utt_to_utt2spk",
     "utt2spk_to_spk2utt.pl",
@@ -177,7 +181,7 @@ def test_a_wrong_call_gets_one_line_and_status_1(data_dir: Path, command: str, l
 def test_help_explains(tmp_path: Path, name: str) -> None:
     result = run(name, "--help", cwd=tmp_path)
     assert result.returncode == 0 and result.stdout.startswith(f"Usage: {TOOLS / name} ")
-    too_many = run(name, "a", "b", "c", "d", cwd=tmp_path)
+    too_many = run(name, *"abcde", cwd=tmp_path)
     assert too_many.returncode == 1
     assert too_many.stderr.startswith(f"Usage: {TOOLS / name} ") or "no such file" in too_many.stderr
 

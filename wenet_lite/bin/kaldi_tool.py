@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from wenet_lite.bin import command
-from wenet_lite.data import kaldi_subset
+from wenet_lite.data import kaldi_perturb, kaldi_subset
 from wenet_lite.data.kaldi import read_table, spk2utt_from, utt2spk_from
 from wenet_lite.data.kaldi_combine import combine
 from wenet_lite.data.kaldi_durations import utt2dur
@@ -48,6 +48,7 @@ class Tool:
         num_arguments: fewest and most arguments.
         flags: options that take no value.
         settings: options that take a value.
+        options_anywhere: whether options may follow arguments.
     """
 
     run: Callable[[Call], None]
@@ -55,12 +56,13 @@ class Tool:
     num_arguments: tuple[int, float]
     flags: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    options_anywhere: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool whose path is the first argument; messages go to standard output, errors to standard error."""
     program, *arguments = sys.argv[1:] if argv is None else argv
-    name = os.path.basename(program).removesuffix(".sh").removesuffix(".pl")
+    name = os.path.basename(program).removesuffix(".sh").removesuffix(".pl").removesuffix(".py")
     if name not in TOOLS:
         raise DataError(f"no tool is called '{name}'", cure=f"the tools are {', '.join(TOOLS)}")
     tool = TOOLS[name]
@@ -85,8 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(tool: Tool, program: str, arguments: Sequence[str]) -> Call:
     options: dict[str, str] = {}
-    rest = list(arguments)
-    while rest and rest[0].startswith("--"):
+    rest = sorted(arguments, key=_is_argument) if tool.options_anywhere else list(arguments)
+    while rest and not _is_argument(rest[0]):
         option = rest.pop(0)
         name = option[2:].replace("_", "-")
         if "=" in name:
@@ -100,6 +102,17 @@ def _parse(tool: Tool, program: str, arguments: Sequence[str]) -> Call:
         else:
             raise DataError(f"invalid option {option}")
     return Call(program, options, rest)
+
+
+def _is_argument(word: str) -> bool:
+    return not word.startswith("--")
+
+
+def _boolean(call: Call, name: str, default: str) -> bool:
+    value = call.options.get(name, default)
+    if value not in ("true", "false"):
+        raise DataError(f'expected "true" or "false": --{name} {value}')
+    return value == "true"
 
 
 def _validate(call: Call) -> None:
@@ -141,12 +154,25 @@ def _subset(call: Call) -> None:
 
 
 def _combine(call: Call) -> None:
-    skip_fix = call.options.get("skip-fix", "false")
-    if skip_fix not in ("true", "false"):
-        raise DataError(f'expected "true" or "false": --skip-fix {skip_fix}')
     dest, *sources = call.arguments
     extra_files = call.options.get("extra-files", "").split()
-    combine(dest, sources, extra_files, skip_fix == "true", program=call.program)
+    combine(dest, sources, extra_files, _boolean(call, "skip-fix", "false"), program=call.program)
+
+
+def _naming(call: Call) -> kaldi_perturb.Naming:
+    new_speakers = _boolean(call, "include-spk-prefix", "true")
+    return kaldi_perturb.as_new_speakers if new_speakers else kaldi_perturb.as_same_speakers
+
+
+def _perturb_speed(call: Call) -> None:
+    factor, source, dest = call.arguments
+    kaldi_perturb.perturb_speed(factor, source, dest, _naming(call), program=call.program)
+
+
+def _perturb_speed_3way(call: Call) -> None:
+    prefix = _boolean(call, "always-include-prefix", "false")
+    source, dest = call.arguments
+    kaldi_perturb.perturb_speed_3way(source, dest, _naming(call), always_include_prefix=prefix, program=call.program)
 
 
 def _convert(call: Call, convert: Callable[[dict[str, str]], dict[str, str]]) -> None:
@@ -155,10 +181,32 @@ def _convert(call: Call, convert: Callable[[dict[str, str]], dict[str, str]]) ->
 
 
 def _utt2dur(call: Call) -> None:
-    jobs = call.options.get("nj", "4")
-    if not jobs.isascii() or not jobs.isdigit() or int(jobs) == 0:
-        raise DataError(f"--nj must be a whole number above 0, got '{jobs}'")
-    utt2dur(call.arguments[0], jobs=int(jobs), program=call.program)
+    utt2dur(call.arguments[0], jobs=_positive(call, "nj", 4), program=call.program)
+
+
+def _positive(call: Call, name: str, default: int) -> int:
+    value = call.options.get(name, str(default))
+    if not value.isascii() or not value.isdigit() or int(value) == 0:
+        raise DataError(f"--{name} must be a whole number above 0, got '{value}'")
+    return int(value)
+
+
+def _raw_list(call: Call) -> None:
+    from wenet_lite.data.wenet_lists import make_raw_list  # here: soundfile would slow the other tools' start
+
+    wav_scp, text, output = call.arguments
+    make_raw_list(wav_scp, text, output, call.options.get("segments"))
+
+
+def _shard_list(call: Call) -> None:
+    from wenet_lite.data.shards import ShardOptions
+    from wenet_lite.data.wenet_lists import make_shard_list
+
+    wav_scp, text, shards_dir, output = call.arguments
+    size, rate = _positive(call, "num-utts-per-shard", 1000), _positive(call, "resample", 16000)
+    options = ShardOptions(size, "wav", rate, call.options.get("prefix", "shards"))
+    jobs = _positive(call, "num-threads", 1)
+    make_shard_list(wav_scp, text, shards_dir, output, options, call.options.get("segments"), jobs)
 
 
 TOOLS = {
@@ -170,6 +218,7 @@ The --no-xxx options mean that xxx need not be there; it is checked where it is.
 --no-spk-sort lets speaker-ids be no prefixes of utterance-ids.""",
         (1, 1),
         flags=("no-feats", "no-text", "non-print", "no-wav", "no-spk-sort"),
+        options_anywhere=True,
     ),
     "fix_data_dir": Tool(
         _fix,
@@ -199,6 +248,23 @@ with the exception of utt2uniq and segments, which are created where necessary."
         (2, float("inf")),
         settings=("extra-files", "skip-fix"),
     ),
+    "perturb_data_dir_speed": Tool(
+        _perturb_speed,
+        """[--include-spk-prefix true|false] <warping-factor> <srcdir> <destdir>
+Makes <destdir> of the utterances of <srcdir>, spoken <warping-factor> times as fast: wav.scp pipes through sox.
+Ids of utterances and speakers begin with 'sp<warping-factor>-'; with --include-spk-prefix false
+speakers stay who they are, and ids of utterances end in '-sp<warping-factor>'.""",
+        (3, 3),
+        settings=("include-spk-prefix",),
+    ),
+    "perturb_data_dir_speed_3way": Tool(
+        _perturb_speed_3way,
+        """[--always-include-prefix true|false] [--include-spk-prefix true|false] <srcdir> <destdir>
+Makes <destdir> of the utterances of <srcdir> at the speeds 0.9, 1.0 and 1.1, see perturb_data_dir_speed.sh.
+With --always-include-prefix true the ids of speed 1.0 change too, to 'sp1.0-': some need that to be sorted.""",
+        (2, 2),
+        settings=("always-include-prefix", "include-spk-prefix"),
+    ),
     "utt2spk_to_spk2utt": Tool(
         partial(_convert, convert=spk2utt_from), "[<utt2spk>] > spk2utt   (reads standard input without it)", (0, 1)
     ),
@@ -211,6 +277,21 @@ with the exception of utt2uniq and segments, which are created where necessary."
 Writes <data-dir>/utt2dur, seconds, from segments or else from the headers of the files in wav.scp.""",
         (1, 1),
         settings=("nj",),
+    ),
+    "make_raw_list": Tool(
+        _raw_list,
+        """[--segments <segments>] <wav.scp> <text> <data.list>
+Lists the utterances of <text> with their audio and how long it is; the text stays as it is.""",
+        (3, 3),
+        settings=("segments",),
+    ),
+    "make_shard_list": Tool(
+        _shard_list,
+        """[--num_utts_per_shard 1000] [--num_threads 1] [--prefix shards] [--segments <segments>] [--resample 16000]
+   <wav.scp> <text> <shards-dir> <shards.list>
+Packs the utterances of <text> into tars of WAV files, each with its index, and lists them.""",
+        (4, 4),
+        settings=("num-utts-per-shard", "num-threads", "prefix", "segments", "resample"),
     ),
 }
 

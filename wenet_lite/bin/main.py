@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from wenet_lite.bin import command
 
 COMMANDS = {
+    "import_data": "make a data directory of a CSV table, an audio folder or lhotse manifests",
+    "describe_data": "tell what data directories and lists hold",
     "compute_cmvn": "sum the features of a data directory into global_cmvn",
     "train_bpe": "train a sentencepiece model and write a lang directory",
     "make_list": "turn a data directory into data.list, or index a list",

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from wenet_lite.data.kaldi import PathLike, spk2utt_from
 from wenet_lite.data.kaldi_dir import RECORDING_FILES, SPEAKER_FILES, UTTERANCE_FILES, Table, read_dir, replace_dir
 from wenet_lite.data.kaldi_durations import durations_of
-from wenet_lite.data.kaldi_fix import fix_tables, report_fix
+from wenet_lite.data.kaldi_fix import write_fixed
 from wenet_lite.errors import DataError
 
 logger = logging.getLogger(__name__)
+
+_MERGED = tuple(dict.fromkeys(("utt2uniq", "segments", *UTTERANCE_FILES, *RECORDING_FILES, *SPEAKER_FILES)))
 
 
 def combine(
@@ -38,26 +39,39 @@ def combine(
     Raises:
         DataError: if a source is no data directory, is `dest`, or two sources disagree about a key.
     """
-    known = ("utt2uniq", "segments", *UTTERANCE_FILES, *RECORDING_FILES, *SPEAKER_FILES)
-    names = dict.fromkeys((*known, *extra_files))
-    all_tables = [_read_source(source, dest, names, program) for source in sources]
-    _make_up_missing(sources, all_tables, program)
+    names = dict.fromkeys((*_MERGED, *extra_files))
+    tables = {os.fspath(source): _read_source(source, dest, names, program) for source in sources}
+    merged = combine_tables(tables, names, program=program)
+    if skip_fix:
+        replace_dir(dest, {**merged, "spk2utt": spk2utt_from(dict(sorted(merged["utt2spk"].items())))})
+    else:
+        write_fixed(dest, merged)
+
+
+def combine_tables(
+    sources: Mapping[str, Mapping[str, Table]], names: Iterable[str] = _MERGED, *, program: str = "combine_data.sh"
+) -> dict[str, Table]:
+    """The tables of several data directories merged.
+
+    Args:
+        sources: directory, for messages -> its tables by file name.
+        names: of the tables to merge; one is left out where not every source has it.
+        program: the name that messages start with.
+    Raises:
+        DataError: if two sources disagree about a key.
+    """
+    sources = _with_made_up(sources, program)
     merged = {}
     for name in names:
-        present = sum(name in tables for tables in all_tables)
-        if present == len(all_tables):
-            merged[name] = _merge(name, sources, [tables[name] for tables in all_tables])
+        present = sum(name in tables for tables in sources.values())
+        if present == len(sources):
+            merged[name] = _merge(name, sources)
             logger.info("%s: combined %s", program, name)
         elif present:
             logger.info("%s [info]: **not combining %s as it does not exist everywhere**", program, name)
         else:
             logger.info("%s [info]: not combining %s as it does not exist", program, name)
-    if skip_fix:
-        replace_dir(dest, {**merged, "spk2utt": spk2utt_from(dict(sorted(merged["utt2spk"].items())))})
-        return
-    fixed = fix_tables({name: merged[name] for name in known if name in merged}, os.fspath(dest))
-    replace_dir(dest, {**merged, **fixed.tables})
-    report_fix(fixed, Path(dest) / ".backup", "fix_data_dir.sh")
+    return merged
 
 
 def _read_source(source: PathLike, dest: PathLike, names: Iterable[str], program: str) -> dict[str, Table]:
@@ -66,22 +80,27 @@ def _read_source(source: PathLike, dest: PathLike, names: Iterable[str], program
     return read_dir(source, names)
 
 
-def _make_up_missing(sources: Sequence[PathLike], all_tables: Sequence[dict[str, Table]], program: str) -> None:
-    if any("utt2uniq" in tables for tables in all_tables):
-        for tables in all_tables:
+def _with_made_up(sources: Mapping[str, Mapping[str, Table]], program: str) -> dict[str, dict[str, Table]]:
+    """The sources, with utt2uniq and segments in all of them where one has them."""
+    completed = {source: dict(tables) for source, tables in sources.items()}
+    if any("utt2uniq" in tables for tables in completed.values()):
+        for tables in completed.values():
             tables.setdefault("utt2uniq", {utterance: utterance for utterance in tables["utt2spk"]})
-    if any("segments" in tables for tables in all_tables):
-        for source, tables in zip(sources, all_tables):
+    if any("segments" in tables for tables in completed.values()):
+        for source, tables in completed.items():
             if "segments" not in tables:
                 logger.info("%s [info]: will generate missing segments for %s", program, source)
+                if not tables.keys() & {"utt2dur", "wav.scp"}:
+                    raise DataError(f"{program}: {source} has no utt2dur and no wav.scp to make segments of")
                 durations = tables["utt2dur"] if "utt2dur" in tables else durations_of(tables, source)
                 tables["segments"] = {utterance: f"{utterance} 0 {end}" for utterance, end in durations.items()}
+    return completed
 
 
-def _merge(name: str, sources: Sequence[PathLike], tables: Sequence[Mapping[str, str]]) -> Table:
+def _merge(name: str, sources: Mapping[str, Mapping[str, Table]]) -> Table:
     merged: Table = {}
-    for source, table in zip(sources, tables):
-        for key, value in table.items():
+    for source, tables in sources.items():
+        for key, value in tables[name].items():
             if merged.setdefault(key, value) != value:
                 cure = f"an earlier directory has '{merged[key]}'"
                 raise DataError(f"'{key}' is '{value}'", path=os.path.join(source, name), cure=cure)

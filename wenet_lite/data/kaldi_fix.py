@@ -16,6 +16,7 @@ from wenet_lite.data.kaldi_dir import (
     SPEAKER_FILES,
     UTTERANCE_FILES,
     Table,
+    replace_dir,
     require_utt2spk,
     segment_recordings,
     select_utterances,
@@ -76,11 +77,22 @@ def fix(directory: PathLike, *, program: str = "fix_data_dir.sh") -> FixedTables
     return fixed
 
 
+def write_fixed(dest: PathLike, tables: Mapping[str, Table]) -> None:
+    """Make `dest` anew of the utterances that all tables have; its `.backup/left_out` lists the others.
+
+    Raises:
+        DataError: if nothing would remain, speaker ids are not prefixes of utterance ids, or `dest` is another folder.
+    """
+    fixed = fix_tables(tables, os.fspath(dest))
+    replace_dir(dest, fixed.tables)
+    report_fix(fixed, Path(dest) / ".backup", "fix_data_dir.sh")
+
+
 def fix_tables(tables: Mapping[str, Table], directory: str, program: str = "fix_data_dir.sh") -> FixedTables:
     """Keep the utterances, speakers and recordings that all tables have; utt2spk rules, spk2utt follows from it.
 
     Args:
-        tables: file name -> table.
+        tables: file name -> table; those of no name that Kaldi gives stay as they are.
         directory: where they come from, for messages.
         program: the name that messages start with.
     Raises:
@@ -94,7 +106,9 @@ def fix_tables(tables: Mapping[str, Table], directory: str, program: str = "fix_
     if not kept:
         utterance, reason = next(iter(left_out.items()), ("utt2spk", "empty"))
         raise DataError(f"{program}: no utterances remained: not proceeding further.", cure=f"{utterance} is {reason}")
-    fixed = select_utterances(tables, kept)
+    known = (*UTTERANCE_FILES, *SPEAKER_FILES, *RECORDING_FILES)
+    extra = {name: table for name, table in tables.items() if name not in known}
+    fixed = select_utterances({name: table for name, table in tables.items() if name in known}, kept)
     utt2spk = dict(sorted(fixed["utt2spk"].items()))
     speakers = list(utt2spk.values())
     if speakers != sorted(speakers):
@@ -103,7 +117,7 @@ def fix_tables(tables: Mapping[str, Table], directory: str, program: str = "fix_
             "(fix this by making speaker-ids prefixes of utt-ids)"
         )
     fixed["utt2spk"], fixed["spk2utt"] = utt2spk, spk2utt_from(utt2spk)
-    return FixedTables(fixed, left_out, len(tables["utt2spk"]))
+    return FixedTables({**extra, **fixed}, left_out, len(tables["utt2spk"]))
 
 
 def report_fix(fixed: FixedTables, backup: Path, program: str) -> None:

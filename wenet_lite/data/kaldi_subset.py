@@ -29,7 +29,7 @@ def subset(
         DataError: if there are fewer utterances than that in `source`.
     """
     tables = read_dir(source)
-    if num_utterances > len(tables["utt2spk"]) and choice not in (per_speaker, whole_speakers):
+    if num_utterances > len(tables["utt2spk"]):
         raise DataError(f"{program}: cannot subset to more utterances than you originally had.")
     _write_subset(source, tables, set(choice(tables, num_utterances)), dest, program)
 
@@ -117,7 +117,7 @@ def _write_subset(source: PathLike, tables: Tables, utterances: set[str], dest: 
 
 
 def _first_column(path: PathLike) -> set[str]:
-    return {fields[0].decode() for fields in map(bytes.split, read_lines(path)) if fields}
+    return {fields[0].decode(errors="replace") for fields in map(bytes.split, read_lines(path)) if fields}
 
 
 def _warn_of_unknown(unknown: set[str], path: PathLike, kind: str, program: str) -> None:

@@ -61,6 +61,17 @@ def validate(
     logger.info("%s: Successfully validated data-directory %s", program, data.path)
 
 
+def transcript_fault(text: str) -> str | None:
+    """What `validate` would find wrong with a transcript; None where it would find nothing."""
+    characters = set(text)
+    if unprintable := _unprintable(characters):
+        return f"contains the non-printable character U+{ord(min(unprintable)):04X}"
+    if blanks := _unicode_blanks(characters):
+        return f"contains the disallowed whitespace U+{ord(min(blanks)):04X}"
+    symbols = [show(symbol) for symbol, pattern in _ILLEGAL_SYMBOLS.items() if pattern.search(text.encode())]
+    return f"contains illegal symbol {symbols[0]}" if symbols else None
+
+
 def _check_speakers(data: CheckedDir, no_spk_sort: bool) -> tuple[CheckedTable, CheckedTable]:
     if not os.path.isdir(data.path):
         raise data.error(f"no such directory {data.path}")
@@ -88,8 +99,9 @@ def _check_speakers(data: CheckedDir, no_spk_sort: bool) -> tuple[CheckedTable, 
             "(fix this by making speaker-ids prefixes of utt-ids)"
         )
     spk2utt = data.table("spk2utt")
-    listed = [(utterance, speaker) for speaker, *utts in map(bytes.split, spk2utt.lines) for utterance in utts]
-    if sorted(listed) != list(map(tuple, records)):
+    listed = [[utterance, speaker] for speaker, *utts in map(bytes.split, spk2utt.lines) for utterance in utts]
+    # the exact inverse: speakers without utterances are no part of it, and a speaker's utterances are in order
+    if listed != sorted(records, key=operator.itemgetter(1)) or spk2utt.keys != sorted(set(speakers)):
         cure = f"fix_data_dir.sh {data.path} makes spk2utt anew"
         raise data.error("spk2utt and utt2spk do not seem to match", cure)
     return utt2spk, spk2utt
@@ -110,14 +122,14 @@ def _check_text(data: CheckedDir, utt2spk: CheckedTable, non_print: bool) -> Non
         number = content.count(b"\n", 0, error.start) + 1
         raise data.error("text is not UTF-8", f"line {number} of {path}; convert it with iconv") from None
     characters = set(text)
-    unprintable = {c for c in characters if unicodedata.category(c) in ("Cc", "Cn", "Cs") and c not in "\t\n\v\f\r"}
+    unprintable = _unprintable(characters)
     if unprintable and not non_print:
         numbers = _lines_with(text, unprintable)
         where = f"the first is line {numbers[0]} of {path}; --non-print allows them"
         raise data.error(f"text contains {len(numbers)} lines with non-printable characters", where)
     for blanks, what in (
         ({"\r"} & characters, "CR (0x0D) character"),
-        ({c for c in characters if c.isspace() and c not in "\t\n "}, "disallowed Unicode whitespaces"),
+        (_unicode_blanks(characters), "disallowed Unicode whitespaces"),
     ):
         if blanks:
             number = _lines_with(text, blanks)[0]
@@ -200,8 +212,16 @@ def _check_utterance_tables(data: CheckedDir, utt2spk: CheckedTable) -> None:
             data.require_lines(table, rule, f"Bad line {name}:{{number}}:{{line}}")
 
 
+def _unprintable(characters: Collection[str]) -> set[str]:
+    return {c for c in characters if unicodedata.category(c) in ("Cc", "Cn", "Cs") and c not in "\t\n\v\f\r"}
+
+
+def _unicode_blanks(characters: Collection[str]) -> set[str]:
+    return {c for c in characters if c.isspace() and c not in "\t\n "}
+
+
 def _is_segment(fields: list[bytes]) -> bool:
-    return len(fields) == 4 and _number(fields[3]) > _number(fields[2])
+    return len(fields) == 4 and _number(fields[2]) < _number(fields[3]) < math.inf
 
 
 def _is_duration(fields: list[bytes]) -> bool:

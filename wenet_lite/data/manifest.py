@@ -128,7 +128,8 @@ def write_manifest(utterances: Iterable[Utterance], path: str | os.PathLike[str]
     count = 0
     with open(temporary, "w", encoding="utf-8") as stream:
         for utterance in utterances:
-            line = {key: value for key, value in asdict(utterance).items() if value is not None}
+            line = asdict(utterance)
+            line = {key: value for key, value in line.items() if value is not None and (value or key != "speaker")}
             stream.write(json.dumps({**line, "schema": SCHEMA}, ensure_ascii=False) + "\n")
             count += 1
     temporary.replace(target)

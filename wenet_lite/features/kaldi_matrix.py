@@ -11,10 +11,10 @@ _TYPES = {b"FM ": "<f4", b"DM ": "<f8"}
 
 
 def parse_matrix(content: bytes) -> np.ndarray:
-    """The matrix of a file that Kaldi wrote, (rows, num_columns) float64.
+    """The matrix of a file that Kaldi wrote, (rows, columns) float64.
 
-    Text is `[ 1 2 <line feed> 3 4 ]`; binary is `\\0B`, `FM ` or `DM `, and for rows and num_columns each a byte 4 and a
-    32-bit number, all little-endian.
+    Text is `[ 1 2 <line feed> 3 4 ]`; binary is `\\0B`, `FM ` or `DM `, and for rows and columns each a byte 4 and
+    a 32-bit number, all little-endian.
 
     Raises:
         ValueError: if it is neither, or ends too early.
@@ -31,6 +31,10 @@ def parse_matrix(content: bytes) -> np.ndarray:
     dtype = np.dtype(_TYPES[content[2:5]])
     four, num_rows, another_four, num_columns = struct.unpack("<bibi", content[5:15])
     values = content[15 : 15 + num_rows * num_columns * dtype.itemsize]
-    if (four, another_four) != (4, 4) or min(num_rows, num_columns) < 0 or len(values) < num_rows * num_columns * dtype.itemsize:
+    if (
+        (four, another_four) != (4, 4)
+        or min(num_rows, num_columns) < 0
+        or len(values) < num_rows * num_columns * dtype.itemsize
+    ):
         raise ValueError("is a binary matrix that was cut off")
     return np.frombuffer(values, dtype).reshape(num_rows, num_columns).astype(np.float64)

@@ -1,0 +1,1 @@
+make_shard_list.sh

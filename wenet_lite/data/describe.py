@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from wenet_lite.data.describe_audio import AudioDescription, describe_audio
+from wenet_lite.data.describe_audio import AudioDescription, AudioOptions, describe_audio, measure_audio
 from wenet_lite.data.describe_distribution import Distribution, distributions
-from wenet_lite.data.describe_rate import suspect_transcripts
+from wenet_lite.data.describe_overlap import Overlap, overlaps
 from wenet_lite.data.describe_read import DataSet, Problem
-from wenet_lite.data.describe_text import (
-    TextDescription,
-    character_counts,
-    count_text,
-    most_common,
-    repeated_transcripts,
-    unknown_units,
-    unseen_text,
-)
+from wenet_lite.data.describe_text import TextDescription, describe_texts
 from wenet_lite.data.kaldi import PathLike
-from wenet_lite.data.manifest import Utterance
 
 
 @dataclass(frozen=True)
 class DescribeOptions:
     """Attributes:
-    jobs: processes that read audio.
-    audio: whether audio is read at all.
-    max_audio: utterances of each set whose audio is read, 0 for all.
+    audio: how audio is read; None leaves it alone.
     examples: items of each list.
-    lang_dir: its units are compared with the transcripts; "" for none.
-    allow_pipes: whether commands may be run.
+    lang_dir: its units are compared with the transcripts; None for none.
     """
 
-    jobs: int = 1
-    audio: bool = True
-    max_audio: int = 2000
+    audio: AudioOptions | None = None
     examples: int = 20
-    lang_dir: PathLike = ""
-    allow_pipes: bool = False
+    lang_dir: PathLike | None = None
 
 
 @dataclass(frozen=True)
@@ -51,12 +36,12 @@ class SetDescription:
     num_utterances: those that can be used.
     left_out: the others.
     hours: of all utterances.
-    num_speakers: speakers.
-    hours_per_speaker: how they share the hours.
+    num_speakers: speakers that are named.
+    speaker_hours: how they share the hours; None without speakers.
     durations: seconds of the utterances.
-    sample_rates: Hz -> utterances; empty where no header was read.
+    sample_rates: Hz -> utterances, as lists and headers tell it, or else the audio that was read.
     text: the transcripts.
-    audio: None where audio was not asked for.
+    audio: None where it was not asked for.
     """
 
     name: str
@@ -65,7 +50,7 @@ class SetDescription:
     left_out: tuple[Problem, ...]
     hours: float
     num_speakers: int
-    hours_per_speaker: Distribution | None
+    speaker_hours: Distribution | None
     durations: Distribution | None
     sample_rates: dict[int, int]
     text: TextDescription
@@ -73,30 +58,10 @@ class SetDescription:
 
 
 @dataclass(frozen=True)
-class Overlap:
-    """What two sets have in common.
-
-    Attributes:
-        first, second: their names.
-        kind: utterance ids, speakers, audio, or transcripts.
-        count: distinct items.
-        share: utterances of `second` with such an item, as a part of all.
-        examples: some of them.
-    """
-
-    first: str
-    second: str
-    kind: str
-    count: int
-    share: float
-    examples: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class DataDescription:
     """Attributes:
     sets: in the order in which they were given.
-    overlaps: what two of them have in common, where that is anything.
+    overlaps: every kind for every pair of sets.
     """
 
     sets: tuple[SetDescription, ...]
@@ -104,82 +69,52 @@ class DataDescription:
 
 
 def describe(sets: Sequence[DataSet], options: DescribeOptions) -> DataDescription:
-    """Measure data sets.
+    """Measure data sets; histograms of one measure have the same bins for all sets.
 
+    Args:
+        sets: at least one; the later ones are compared with the first.
+        options: what is measured.
     Raises:
         DataError: if the lang directory is malformed.
     """
-    counts = [count_text(data.utterances) for data in sets]
-    seconds = [np.array([u.duration for u in data.utterances], np.float64) for data in sets]
-    word_rates = [found.num_words / length for found, length in zip(counts, seconds)]
-    rates = [found.num_characters / length for found, length in zip(counts, seconds)]
-    spread_of_durations = distributions(seconds)
-    spread_of_words = distributions([rate[rate > 0] for rate in word_rates])
-    spread_of_characters = distributions([rate[rate > 0] for rate in rates])
-    described = []
-    for i, data in enumerate(sets):
-        repeated = repeated_transcripts(data.utterances)
-        text = TextDescription(
-            num_words=int(counts[i].num_words.sum()),
-            vocabulary=len(counts[i].words),
-            num_once=sum(count == 1 for count in counts[i].words.values()),
-            characters=character_counts(counts[i]),
-            num_empty=int((counts[i].num_words == 0).sum()),
-            num_repeated=repeated.total() - len(repeated),
-            repeated=most_common(repeated, options.examples),
-            words_per_second=spread_of_words[i],
-            characters_per_second=spread_of_characters[i],
-            suspects=suspect_transcripts(data.utterances, rates[i], options.examples),
-            unseen=unseen_text(counts[0], counts[i], options.examples) if i else None,
-            unknown=unknown_units(data.utterances, options.lang_dir, options.examples) if options.lang_dir else None,
+    texts = describe_texts(sets, options.examples, options.lang_dir)
+    shared = overlaps(sets, options.examples)
+    audio: Sequence[AudioDescription | None] = [None] * len(sets)
+    if options.audio is not None:
+        measured = [measure_audio(data_set.utterances, options.audio) for data_set in sets]
+        audio = describe_audio(measured, options.examples)
+    durations = distributions([np.array([u.duration for u in data_set.utterances]) for data_set in sets])
+    speaker_hours = [_speaker_hours(data_set) for data_set in sets]
+    speaker_spreads = distributions([np.array(list(hours.values())) for hours in speaker_hours])
+    described = [
+        SetDescription(
+            name=data_set.name,
+            path=data_set.path,
+            num_utterances=len(data_set.utterances),
+            left_out=tuple(data_set.left_out),
+            hours=sum(utterance.duration for utterance in data_set.utterances) / 3600,
+            num_speakers=len(speaker_hours[i]),
+            speaker_hours=speaker_spreads[i],
+            durations=durations[i],
+            sample_rates=_sample_rates(data_set, audio[i]),
+            text=texts[i],
+            audio=audio[i],
         )
-        hours: dict[str, float] = {}
-        for utterance in data.utterances:
+        for i, data_set in enumerate(sets)
+    ]
+    return DataDescription(tuple(described), shared)
+
+
+def _speaker_hours(data_set: DataSet) -> dict[str, float]:
+    hours: dict[str, float] = {}
+    for utterance in data_set.utterances:
+        if utterance.speaker:
             hours[utterance.speaker] = hours.get(utterance.speaker, 0.0) + utterance.duration / 3600
-        described.append(
-            SetDescription(
-                name=data.name,
-                path=data.path,
-                num_utterances=len(data.utterances),
-                left_out=tuple(data.left_out),
-                hours=float(seconds[i].sum() / 3600),
-                num_speakers=len(hours),
-                hours_per_speaker=distributions([np.array(list(hours.values()))])[0],
-                durations=spread_of_durations[i],
-                sample_rates=dict(Counter(u.sample_rate for u in data.utterances if u.num_samples)),
-                text=text,
-                audio=_audio(data, options) if options.audio else None,
-            )
-        )
-    return DataDescription(tuple(described), tuple(_overlaps(sets, options.examples)))
+    return hours
 
 
-def _audio(data: DataSet, options: DescribeOptions) -> AudioDescription:
-    return describe_audio(
-        data.utterances,
-        jobs=options.jobs,
-        max_audio=options.max_audio,
-        number=options.examples,
-        allow_pipes=options.allow_pipes,
-    )
-
-
-_KINDS: dict[str, Callable[[Utterance], str]] = {
-    "utterance ids": lambda u: u.key,
-    "speakers": lambda u: u.speaker,
-    "audio": lambda u: f"{u.wav} from {u.start or u.audio_offset or 0}",
-    "transcripts": lambda u: u.txt,
-}
-
-
-def _overlaps(sets: Sequence[DataSet], examples: int) -> list[Overlap]:
-    found = []
-    for j, second in enumerate(sets):
-        for first in sets[:j]:
-            for kind, item in _KINDS.items():
-                common = {item(u) for u in first.utterances} & {item(u) for u in second.utterances} - {""}
-                if common:
-                    share = sum(item(u) in common for u in second.utterances) / len(second.utterances)
-                    shown = tuple(sorted(common)[:examples])
-                    found.append(Overlap(first.name, second.name, kind, len(common), share, shown))
-    return found
+def _sample_rates(data_set: DataSet, audio: AudioDescription | None) -> dict[int, int]:
+    told = Counter(utterance.sample_rate for utterance in data_set.utterances if utterance.sample_rate)
+    if told or audio is None:
+        return dict(sorted(told.items()))
+    return audio.sample_rates

@@ -1,161 +1,174 @@
-"""What the audio of a data set is like: levels, clipping, silence, offset; in several processes."""
+"""What the audio of data sets is like: levels, clipping, silence, offset; in several processes."""
 
 from __future__ import annotations
 
 import multiprocessing
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
 from wenet_lite.data.audio import read_audio
 from wenet_lite.data.describe_distribution import Distribution, distributions
-from wenet_lite.data.describe_read import Problem
+from wenet_lite.data.describe_measures import AudioMeasures, faults, measure
+from wenet_lite.data.describe_read import PIPE_REASON, Problem
 from wenet_lite.data.manifest import Utterance
 from wenet_lite.errors import AudioError
 
 _SEED = 0
-_FRAME_S = 0.02
-_CLIPPED_RUN = 3
-_FULL_SCALE = 0.999
-_SILENCE_DB = 30.0
-"""A frame is silent where it is so much below the utterance's speech level, its 95th percentile."""
-_NO_SIGNAL_DBFS = -70.0
-_MOST_SILENCE = 0.7
-_MOST_OFFSET = 0.02
 _CHUNK = 16
 
 
 @dataclass(frozen=True)
-class AudioMeasures:
+class AudioOptions:
     """Attributes:
-    level: dBFS of the whole utterance; -inf where all samples are 0.
-    clipped: part of the samples in runs of three or more at full scale.
-    silence: part of the frames of 20 ms that are silent.
-    leading, trailing: silence at the ends, in seconds.
-    offset: mean of the samples, full scale being 1.
+    jobs: processes; they change nothing but the time.
+    max_utterances: of each set, drawn with a fixed seed; 0 for all.
+    allow_pipes: whether commands may be run; where not, they are listed as unreadable.
     """
 
-    level: float
-    clipped: float
-    silence: float
-    leading: float
-    trailing: float
-    offset: float
+    jobs: int = 1
+    max_utterances: int = 2000
+    allow_pipes: bool = False
 
-    @property
-    def faults(self) -> list[str]:
-        """What is wrong with it, in words."""
-        found = []
-        if self.level < _NO_SIGNAL_DBFS:
-            found.append(f"holds no signal: {self.level:.0f} dBFS")
-        elif self.silence > _MOST_SILENCE:
-            found.append(f"is silent for {100 * self.silence:.0f} % of its time")
-        if self.clipped:
-            found.append(f"is clipped: {100 * self.clipped:.2f} % of its samples")
-        if abs(self.offset) > _MOST_OFFSET:
-            found.append(f"has an offset of {self.offset:+.3f}")
-        return found
+
+@dataclass(frozen=True)
+class MeasuredAudio:
+    """Attributes:
+    utterances: those that were read.
+    measures: theirs.
+    unreadable: those that could not be read.
+    """
+
+    utterances: Sequence[Utterance]
+    measures: Sequence[AudioMeasures]
+    unreadable: Sequence[Problem]
 
 
 @dataclass(frozen=True)
 class AudioDescription:
-    """Attributes:
-    num_measured: utterances that were read, drawn from all of them.
-    num_clipped: those with clipped samples.
-    level, silence, leading, trailing: how the measures of `AudioMeasures` spread; None where nothing was read.
-    faulty: utterances with a fault, the worst first.
-    num_faulty: how many there are.
-    unreadable: utterances that cannot be read.
+    """The audio of a set, or of the part of it that was drawn.
+
+    Attributes:
+        num_read: utterances that were read.
+        hours: theirs.
+        sample_rates: Hz -> utterances.
+        level, silence, leading, trailing, offset: how the measures of `AudioMeasures` spread over utterances, the
+            offset without its sign; None where nothing was read.
+        clipped_share: part of all samples that are clipped.
+        silence_share, leading_share, trailing_share: part of the whole time.
+        faults: kind of fault -> utterances that have it.
+        num_faulty: utterances with a fault.
+        faulty: the worst of them, worst first.
+        unreadable: all that could not be read.
     """
 
-    num_measured: int
-    num_clipped: int
+    num_read: int
+    hours: float
+    sample_rates: dict[int, int]
     level: Distribution | None
     silence: Distribution | None
     leading: Distribution | None
     trailing: Distribution | None
-    faulty: tuple[Problem, ...]
+    offset: Distribution | None
+    clipped_share: float
+    silence_share: float
+    leading_share: float
+    trailing_share: float
+    faults: dict[str, int]
     num_faulty: int
+    faulty: tuple[Problem, ...]
     unreadable: tuple[Problem, ...]
 
 
-def describe_audio(
-    utterances: Sequence[Utterance], *, jobs: int, max_audio: int, number: int, allow_pipes: bool = False
-) -> AudioDescription:
-    """Read utterances and measure them.
+def measure_audio(utterances: Sequence[Utterance], options: AudioOptions) -> MeasuredAudio:
+    """Read utterances of one set and measure them; what cannot be read is listed and stops nothing."""
+    drawn = _drawn(utterances, options.max_utterances)
+    work = _measure_or_run if options.allow_pipes else _measure_file
+    if options.jobs > 1:
+        with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+            results = _with_progress(pool.map(work, drawn, chunksize=_CHUNK), len(drawn))
+    else:
+        results = _with_progress(map(work, drawn), len(drawn))
+    found = list(zip(drawn, results))
+    return MeasuredAudio(
+        utterances=[utterance for utterance, result in found if isinstance(result, AudioMeasures)],
+        measures=[result for _, result in found if isinstance(result, AudioMeasures)],
+        unreadable=[Problem(utterance.key, result) for utterance, result in found if isinstance(result, str)],
+    )
 
-    Args:
-        utterances: of one set.
-        jobs: processes; they change nothing but the time.
-        max_audio: utterances read at most, drawn by a fixed seed; 0 for all.
-        number: faulty ones that are listed.
-        allow_pipes: whether commands may be run; where not, they are listed as unreadable.
-    """
-    drawn = list(utterances)
-    if 0 < max_audio < len(drawn):
-        positions = sorted(random.Random(_SEED).sample(range(len(drawn)), max_audio))
-        drawn = [drawn[i] for i in positions]
-    allowed = [utterance for utterance in drawn if allow_pipes or not utterance.wav.endswith("|")]
-    unreadable = [
-        Problem(utterance.key, "is a command, which is not run unasked (--allow-pipes runs it)")
-        for utterance in drawn
-        if utterance.wav.endswith("|") and not allow_pipes
+
+def describe_audio(sets: Sequence[MeasuredAudio], number: int) -> list[AudioDescription]:
+    """Sum up the measures of each set and list the `number` worst utterances of each."""
+    columns: dict[str, Callable[[AudioMeasures], float]] = {
+        "level": lambda measures: measures.level,
+        "silence": lambda measures: measures.silence,
+        "leading": lambda measures: measures.leading,
+        "trailing": lambda measures: measures.trailing,
+        "offset": lambda measures: abs(measures.offset),
+    }
+    spreads = {
+        name: distributions([np.array([of(measures) for measures in found.measures]) for found in sets])
+        for name, of in columns.items()
+    }
+    return [
+        _describe(found, {name: spread[i] for name, spread in spreads.items()}, number)
+        for i, found in enumerate(sets)
     ]
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        found = pool.map(_measure_or_reason, allowed, chunksize=_CHUNK)
-    measured: dict[str, AudioMeasures] = {}
-    for utterance, result in zip(allowed, found):
-        if isinstance(result, str):
-            unreadable.append(Problem(utterance.key, result))
-        else:
-            measured[utterance.key] = result
-    faulty = [(key, measures) for key, measures in measured.items() if measures.faults]
-    faulty.sort(key=lambda item: (-len(item[1].faults), -item[1].clipped, -item[1].silence, item[0]))
+
+
+def _describe(found: MeasuredAudio, spreads: dict[str, Distribution | None], number: int) -> AudioDescription:
+    seconds = sum(measures.duration for measures in found.measures)
+
+    def share(of: Callable[[AudioMeasures], float]) -> float:
+        return sum(of(measures) for measures in found.measures) / max(seconds, 1e-9)
+
+    faulty = []
+    kinds: Counter[str] = Counter()
+    for utterance, measures in zip(found.utterances, found.measures):
+        its_faults = sorted(faults(measures, utterance.duration), key=lambda fault: -fault.excess)
+        kinds.update(fault.kind for fault in its_faults)
+        if its_faults:
+            reason = "; ".join(fault.reason for fault in its_faults)
+            faulty.append((its_faults[0].excess, Problem(utterance.key, reason)))
+    faulty.sort(key=lambda item: (-item[0], item[1].key))
     return AudioDescription(
-        num_measured=len(measured),
-        num_clipped=sum(measures.clipped > 0 for measures in measured.values()),
-        level=_spread([m.level for m in measured.values() if np.isfinite(m.level)]),
-        silence=_spread([m.silence for m in measured.values()]),
-        leading=_spread([m.leading for m in measured.values()]),
-        trailing=_spread([m.trailing for m in measured.values()]),
-        faulty=tuple(Problem(key, "; ".join(measures.faults)) for key, measures in faulty[:number]),
+        num_read=len(found.measures),
+        hours=seconds / 3600,
+        sample_rates=dict(sorted(Counter(measures.sample_rate for measures in found.measures).items())),
+        **spreads,
+        clipped_share=share(lambda measures: measures.clipped * measures.duration),
+        silence_share=share(lambda measures: measures.silence * measures.duration),
+        leading_share=share(lambda measures: measures.leading),
+        trailing_share=share(lambda measures: measures.trailing),
+        faults=dict(kinds.most_common()),
         num_faulty=len(faulty),
-        unreadable=tuple(unreadable),
+        faulty=tuple(problem for _, problem in faulty[:number]),
+        unreadable=tuple(found.unreadable),
     )
 
 
-def measure(samples: np.ndarray, rate: int) -> AudioMeasures:
-    """Measure (samples,) float32 in [-1, 1] at `rate` Hz."""
-    power = float(np.mean(np.square(samples, dtype=np.float64)))
-    level = 10 * np.log10(power) if power > 0 else -np.inf
-    size = max(min(round(_FRAME_S * rate), len(samples)), 1)
-    frames = samples[: len(samples) // size * size].reshape(-1, size).astype(np.float64)
-    energies = 10 * np.log10(np.square(frames - samples.mean()).mean(axis=1) + 1e-12)
-    loud = energies > max(float(np.percentile(energies, 95)) - _SILENCE_DB, _NO_SIGNAL_DBFS)
-    first, last = (int(loud.argmax()), int(loud[::-1].argmax())) if loud.any() else (len(loud), len(loud))
-    return AudioMeasures(
-        level=float(level),
-        clipped=_clipped(samples),
-        silence=1 - float(loud.mean()),
-        leading=first * size / rate,
-        trailing=last * size / rate,
-        offset=float(samples.mean()),
-    )
+def _drawn(utterances: Sequence[Utterance], most: int) -> list[Utterance]:
+    """In the order of the set, so that spans of one recording follow each other."""
+    if not 0 < most < len(utterances):
+        return list(utterances)
+    positions = random.Random(_SEED).sample(range(len(utterances)), most)
+    return [utterances[position] for position in sorted(positions)]
 
 
-def _clipped(samples: np.ndarray) -> float:
-    """Part of the samples that lie in a run of at least three at full scale."""
-    full = np.abs(samples) >= _FULL_SCALE
-    if full.sum() < _CLIPPED_RUN:
-        return 0.0
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], full, [False]]).astype(np.int8)))
-    runs = edges[1::2] - edges[::2]
-    return float(runs[runs >= _CLIPPED_RUN].sum() / len(samples))
+def _with_progress(results: Iterable[AudioMeasures | str], total: int) -> list[AudioMeasures | str]:
+    return list(tqdm(results, total=total, unit="utt", disable=None))
 
 
-def _measure_or_reason(utterance: Utterance) -> AudioMeasures | str:
+def _measure_file(utterance: Utterance) -> AudioMeasures | str:
+    return PIPE_REASON if utterance.wav.endswith("|") else _measure_or_run(utterance)
+
+
+def _measure_or_run(utterance: Utterance) -> AudioMeasures | str:
     try:
         return measure(*_samples(utterance))
     except AudioError as error:
@@ -164,7 +177,3 @@ def _measure_or_reason(utterance: Utterance) -> AudioMeasures | str:
 
 def _samples(utterance: Utterance) -> tuple[np.ndarray, int]:
     return read_audio(utterance.source, utterance.start, utterance.end)
-
-
-def _spread(values: Sequence[float]) -> Distribution | None:
-    return distributions([np.array(values)])[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from wenet_lite.data.manifest import Utterance
 class SharedItem:
     """Attributes:
     item: what both sets have.
-    first_key, second_key: the first utterance of each set that has it.
+    first_key, second_key: of each set, the first utterance that has it.
     """
 
     item: str
@@ -92,7 +93,7 @@ def _overlap(
     number: int,
 ) -> Overlap:
     shared = first_items.keys() & second_items.keys()
-    examples = sorted(shared, key=lambda item: (-len(item), item))[:number]
+    examples = heapq.nsmallest(number, shared, lambda item: (-len(item), item))
     first_keys, second_keys = (_first_keys(data_set.utterances, item_of, examples) for data_set in (first, second))
     first_utterances = sum(first_items[item] for item in shared)
     second_utterances = sum(second_items[item] for item in shared)

@@ -6,16 +6,17 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wenet_lite.data.audio import AudioCommand, AudioFile, AudioInfo, audio_info
+from wenet_lite.data.audio import audio_info
 from wenet_lite.data.kaldi import PathLike, read_table
 from wenet_lite.data.manifest import Utterance, read_manifest
+from wenet_lite.data.prepare import read_spans
 from wenet_lite.errors import AudioError, DataError
 
-_CURE = "give a Kaldi data directory with wav.scp, text and utt2spk, or a data.list"
 PIPE_REASON = "is a command, which is not run unasked (--allow-pipes runs it)"
+_CURE = "give a Kaldi data directory with wav.scp, text and utt2spk, or a data.list"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def read_data_sets(paths: Sequence[PathLike], jobs: int, *, allow_pipes: bool = 
 
 
 def _names(paths: Sequence[str]) -> list[str]:
-    """The folder's name, or the list's unless all lists have that name; the whole path where that is ambiguous."""
+    """The folder's name where the list is called data.list, else the list's; the path where that is ambiguous."""
     full = [Path(os.path.abspath(path)) for path in paths]
     names = [path.parent.name if path.name == "data.list" else path.name for path in full]
     return [name if names.count(name) == 1 else path for name, path in zip(names, paths)]
@@ -82,95 +83,70 @@ def _read_list(path: str) -> tuple[list[Utterance], list[Problem]]:
     if not os.path.exists(path):
         raise DataError("is not there", path=path, cure=_CURE)
     manifest = read_manifest(path, allow_pipes=True)  # reading it runs nothing
-    utterances, left_out = [], [Problem(key, reason) for key, reason in manifest.rejected]
-    for utterance in manifest:
-        if 0 < utterance.duration < math.inf:
-            utterances.append(utterance)
-        else:
-            left_out.append(Problem(utterance.key, f"has a duration of {utterance.duration} s"))
-    return utterances, left_out
+    left_out = [Problem(key, reason) for key, reason in manifest.rejected]
+    return _usable(list(manifest), left_out)
 
 
 def _read_directory(folder: Path, jobs: int, allow_pipes: bool) -> tuple[list[Utterance], list[Problem]]:
-    tables = _KaldiTables(folder, jobs, allow_pipes)
+    for name in ("wav.scp", "text", "utt2spk"):
+        if not (folder / name).is_file():
+            raise DataError("is not there", path=folder / name, cure=_CURE)
+    spans, texts, speakers = read_spans(folder), read_table(folder / "text"), read_table(folder / "utt2spk")
+    durations = _durations(folder / "utt2dur")
+    has_segments = (folder / "segments").exists()
+    tables = {"text": texts, "utt2spk": speakers, "segments" if has_segments else "wav.scp": spans}
+    if durations is not None:
+        tables["utt2dur"] = durations
     utterances, left_out = [], []
-    for key in dict.fromkeys([*tables.texts, *tables.speakers]):
-        entry = tables.utterance(key)
-        if isinstance(entry, Utterance):
-            utterances.append(entry)
-        else:
-            left_out.append(Problem(key, entry))
-    return utterances, left_out
-
-
-class _KaldiTables:
-    """The files of a data directory that say what an utterance is."""
-
-    def __init__(self, folder: Path, jobs: int, allow_pipes: bool) -> None:
-        for name in ("wav.scp", "text", "utt2spk"):
-            if not (folder / name).is_file():
-                raise DataError("is not there", path=folder / name, cure=_CURE)
-        self.wav_scp = read_table(folder / "wav.scp")
-        self.texts = read_table(folder / "text")
-        self.speakers = read_table(folder / "utt2spk")
-        self.spans = _spans(folder / "segments")
-        self.durations = _durations(folder / "utt2dur")
-        self.infos: dict[str, AudioInfo | str] = {}
-        if self.durations is None and self.spans is None:
-            self.infos = _headers(self.wav_scp, jobs, allow_pipes)
-
-    def utterance(self, key: str) -> Utterance | str:
-        """An utterance, or the reason why it is none."""
-        text, speaker = self.texts.get(key), self.speakers.get(key)
-        recording, start, end = (key, None, None) if self.spans is None else self.spans.get(key, (None, None, None))
-        if text is None or speaker is None or recording is None:
-            return f"is not in {'text' if text is None else 'utt2spk' if speaker is None else 'segments'}"
-        wav = self.wav_scp.get(recording)
-        if wav is None:
-            return f"has no audio: '{recording}' is not in wav.scp"
-        if not wav.endswith("|"):
-            wav = os.path.abspath(wav)
-        info = self.infos.get(recording)
-        if isinstance(info, str):
-            return info
-        if self.durations is not None:
-            duration = self.durations.get(key)
+    for key in dict.fromkeys([*texts, *speakers]):
+        missing = [name for name, table in tables.items() if key not in table]
+        if missing:
+            left_out.append(Problem(key, f"is not in {' and '.join(missing)}"))
+            continue
+        wav, start, end = spans[key]
+        duration = 0.0
+        if durations is not None:
+            duration = durations[key]
         elif start is not None and end is not None:
             duration = end - start
-        else:
-            duration = None if info is None else info.duration
-        if duration is None:
-            return "is not in utt2dur"
-        if not 0 < duration < math.inf:
-            return f"has a duration of {duration} s"
-        num_samples, sample_rate = (0, 0) if info is None else (info.num_samples, info.sample_rate)
-        return Utterance(key, wav, text, duration, num_samples, sample_rate, speaker, start, end)
+        utterances.append(Utterance(key, wav, texts[key], duration, 0, 0, speakers[key], start, end))
+    if durations is None and not has_segments:
+        utterances = _with_headers(utterances, left_out, jobs, allow_pipes)
+    return _usable(utterances, left_out)
 
 
-def _headers(wav_scp: dict[str, str], jobs: int, allow_pipes: bool) -> dict[str, AudioInfo | str]:
-    def header(wav: str) -> AudioInfo | str:
-        if wav.endswith("|") and not allow_pipes:
-            return f"{wav}: {PIPE_REASON}"
+def _with_headers(
+    utterances: Sequence[Utterance], left_out: list[Problem], jobs: int, allow_pipes: bool
+) -> list[Utterance]:
+    """The utterances with the lengths that their headers tell; those that cannot be read are added to `left_out`."""
+
+    def with_header(utterance: Utterance) -> Utterance | Problem:
+        if utterance.wav.endswith("|") and not allow_pipes:
+            return Problem(utterance.key, PIPE_REASON)
         try:
-            return audio_info(AudioCommand(wav[:-1].strip()) if wav.endswith("|") else AudioFile(wav))
+            info = audio_info(utterance.source)
         except AudioError as error:
-            return str(error)
+            return Problem(utterance.key, str(error))
+        return replace(
+            utterance, duration=info.duration, num_samples=info.num_samples, sample_rate=info.sample_rate
+        )
 
     with ThreadPoolExecutor(jobs) as pool:
-        return dict(zip(wav_scp, pool.map(header, wav_scp.values())))
+        found = list(pool.map(with_header, utterances))
+    left_out += [entry for entry in found if isinstance(entry, Problem)]
+    return [entry for entry in found if isinstance(entry, Utterance)]
 
 
-def _spans(path: Path) -> dict[str, tuple[str, float, float]] | None:
-    if not path.is_file():
-        return None
-    spans = {}
-    for number, (key, line) in enumerate(read_table(path).items(), 1):
-        try:
-            recording, start, end = line.split()
-            spans[key] = (recording, float(start), float(end))
-        except ValueError as error:
-            raise DataError("is not '<utt> <reco> <start> <end>'", path=path, line=number) from error
-    return spans
+def _usable(utterances: Sequence[Utterance], left_out: list[Problem]) -> tuple[list[Utterance], list[Problem]]:
+    usable = []
+    for utterance in utterances:
+        if not 0 < utterance.duration < math.inf:
+            left_out.append(Problem(utterance.key, f"has a duration of {utterance.duration} s"))
+        elif not utterance.txt.isascii() and any("\ud800" <= character <= "\udfff" for character in utterance.txt):
+            left_out.append(Problem(utterance.key, "has half a surrogate pair in its transcript"))
+        else:
+            usable.append(utterance)
+    return usable, left_out
 
 
 def _durations(path: Path) -> dict[str, float] | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from wenet_lite.data.describe_distribution import Distribution
-from wenet_lite.data.describe_rate import SuspectTranscripts
-from wenet_lite.data.describe_read import Problem
+from wenet_lite.data.describe_distribution import Distribution, distributions
+from wenet_lite.data.describe_rate import SuspectTranscripts, suspect_transcripts
+from wenet_lite.data.describe_read import DataSet, Problem
 from wenet_lite.data.kaldi import PathLike
 from wenet_lite.data.manifest import Utterance
 from wenet_lite.text.tokenizer import UNKNOWN, Tokenizer, load_tokenizer
@@ -106,7 +107,7 @@ class TextDescription:
         characters: the inventory, most frequent first.
         num_empty: utterances without a word.
         num_repeated: utterances whose transcript an earlier one of the set has.
-        repeated: the transcripts that the most utterances share.
+        repeated: the transcripts that the most utterances have.
         words_per_second, characters_per_second: of each utterance with words; white space does not count.
         suspects: transcripts that do not fit the length of their audio.
         unseen: compared with the first set; None for that.
@@ -125,6 +126,46 @@ class TextDescription:
     suspects: SuspectTranscripts
     unseen: UnseenText | None
     unknown: UnknownUnits | None
+
+
+def describe_texts(sets: Sequence[DataSet], number: int, lang_dir: PathLike | None = None) -> list[TextDescription]:
+    """Describe the transcripts of sets, the later ones compared with the first.
+
+    Args:
+        sets: at least one.
+        number: items of each list.
+        lang_dir: its units are compared with the transcripts; None for none.
+    Raises:
+        DataError: if a file of the lang directory is missing or malformed.
+    """
+    tokenizer = None if lang_dir is None else load_tokenizer(lang_dir)
+    counts = [count_text(data_set.utterances) for data_set in sets]
+    seconds = [np.array([utterance.duration for utterance in data_set.utterances]) for data_set in sets]
+    rates = [count.num_characters / length for count, length in zip(counts, seconds)]
+    word_spreads = distributions([_above_0(count.num_words / length) for count, length in zip(counts, seconds)])
+    character_spreads = distributions([_above_0(rate) for rate in rates])
+    first_characters = character_counts(counts[0])
+    descriptions = []
+    for i, (data_set, count) in enumerate(zip(sets, counts)):
+        repeated = repeated_transcripts(data_set.utterances)
+        characters = character_counts(count)
+        descriptions.append(
+            TextDescription(
+                num_words=int(count.num_words.sum()),
+                vocabulary=len(count.words),
+                num_once=sum(occurrences == 1 for occurrences in count.words.values()),
+                characters=characters,
+                num_empty=int(np.count_nonzero(count.num_words == 0)),
+                num_repeated=repeated.total() - len(repeated),
+                repeated=_most_common(repeated, number),
+                words_per_second=word_spreads[i],
+                characters_per_second=character_spreads[i],
+                suspects=suspect_transcripts(data_set.utterances, rates[i], number),
+                unseen=_unseen(counts[0], first_characters, count, characters, number) if i else None,
+                unknown=None if tokenizer is None else _unknown_units(data_set.utterances, tokenizer, number),
+            )
+        )
+    return descriptions
 
 
 def count_text(utterances: Sequence[Utterance]) -> TextCounts:
@@ -160,46 +201,48 @@ def character_counts(counts: TextCounts) -> tuple[CharacterCount, ...]:
     return tuple(CharacterCount(character, count, example[character]) for character, count in ordered)
 
 
-def most_common(counts: Counter[str], number: int) -> tuple[ItemCount, ...]:
-    """The most frequent items; among equals, in the order of code points."""
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(ItemCount(item, count) for item, count in ordered[:number])
-
-
 def repeated_transcripts(utterances: Sequence[Utterance]) -> Counter[str]:
     """Transcripts of more than one utterance -> utterances; empty ones aside."""
     counts = Counter(utterance.txt for utterance in utterances)
     return Counter({text: count for text, count in counts.items() if count > 1 and text.strip()})
 
 
-def unseen_text(first: TextCounts, later: TextCounts, number: int) -> UnseenText:
-    """Words and characters of a later set that the first set lacks, `number` examples of the words."""
+def _above_0(values: np.ndarray) -> np.ndarray:
+    return values[values > 0]
+
+
+def _most_common(counts: Counter[str], number: int) -> tuple[ItemCount, ...]:
+    # among equals in the order of code points, so that the same data give the same lines
+    return tuple(ItemCount(*item) for item in heapq.nsmallest(number, counts.items(), lambda item: (-item[1], item[0])))
+
+
+def _unseen(
+    first: TextCounts,
+    first_characters: Sequence[CharacterCount],
+    later: TextCounts,
+    later_characters: Sequence[CharacterCount],
+    number: int,
+) -> UnseenText:
     words = Counter({word: count for word, count in later.words.items() if word not in first.words})
-    known = {entry.character for entry in character_counts(first)}
+    known = {entry.character for entry in first_characters}
     return UnseenText(
         num_words=len(words),
         num_running_words=words.total(),
         share=words.total() / max(later.words.total(), 1),
-        words=most_common(words, number),
-        characters=tuple(entry for entry in character_counts(later) if entry.character not in known),
+        words=_most_common(words, number),
+        characters=tuple(entry for entry in later_characters if entry.character not in known),
     )
 
 
-def unknown_units(utterances: Sequence[Utterance], lang_dir: PathLike, number: int) -> UnknownUnits:
-    """Count what the tokenizer of a lang directory does not know, after its text rules; `number` examples.
-
-    Raises:
-        DataError: if a file of the lang directory is missing or malformed.
-    """
-    tokenizer = load_tokenizer(lang_dir)
+def _unknown_units(utterances: Sequence[Utterance], tokenizer: Tokenizer, number: int) -> UnknownUnits:
     num_units, unknown = 0, {}
     for utterance in utterances:
-        units, lost = _unknown(tokenizer, utterance.txt)
+        units, lost = _count_unknown(tokenizer, utterance.txt)
         num_units += units
         if lost:
             unknown[utterance.key] = lost
     num_unknown = sum(unknown.values())
-    worst = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:number]
+    worst = heapq.nsmallest(number, unknown.items(), lambda item: (-item[1], item[0]))
     return UnknownUnits(
         num_units=num_units,
         num_unknown=num_unknown,
@@ -209,7 +252,7 @@ def unknown_units(utterances: Sequence[Utterance], lang_dir: PathLike, number: i
     )
 
 
-def _unknown(tokenizer: Tokenizer, text: str) -> tuple[int, int]:
-    """Units of a transcript and how many of them have no id; `encode` may be told to drop those."""
+def _count_unknown(tokenizer: Tokenizer, text: str) -> tuple[int, int]:
+    """Units of a transcript, and how many of them have no id; `encode` may be told to drop those."""
     pieces = tokenizer.split(tokenizer.rules(text))
     return len(pieces), sum(piece not in tokenizer.units for piece in pieces)

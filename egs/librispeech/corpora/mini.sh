@@ -14,7 +14,7 @@ if [[ ! -d $datadir/LibriSpeech/dev-clean-2 && -d $datadir/LibriSpeech/dev-mini 
   fi
 fi
 train_config=conf/mini.yaml
-nbpe=200
-bpe_type=unigram
+nbpe=30
+bpe_type=char
 average_num=5
 nproc=2

@@ -62,7 +62,7 @@ class Tool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool whose path is the first argument; messages go to standard output, errors to standard error."""
     program, *arguments = sys.argv[1:] if argv is None else argv
-    name = os.path.basename(program).removesuffix(".sh").removesuffix(".pl").removesuffix(".py")
+    name = os.path.basename(program).removesuffix(".sh").removesuffix(".pl")
     if name not in TOOLS:
         raise DataError(f"no tool is called '{name}'", cure=f"the tools are {', '.join(TOOLS)}")
     tool = TOOLS[name]

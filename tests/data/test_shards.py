@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 from data_corpus import noise, write_data_dir, write_lang_dir
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wenet_lite.bin import command, make_list, make_shards
 from wenet_lite.data.audio import read_audio
@@ -22,6 +24,7 @@ from wenet_lite.data.dataset import Batch, SpeechDataset
 from wenet_lite.data.manifest import read_manifest
 from wenet_lite.data.shard_plan import ShardPlan
 from wenet_lite.data.shard_stream import ShardReader
+from wenet_lite.data.shards import tar_entries
 from wenet_lite.errors import DataError
 
 COUNT = 40
@@ -258,3 +261,37 @@ def test_wenets_tools_make_the_same_lists(corpus: Path, tmp_path: Path) -> None:
     segments = ["--segments", tmp_path / "segments", wav_scp, tmp_path / "text", tmp_path / "data.list"]
     subprocess.run([tools / "make_raw_list.py", *segments], check=True, capture_output=True)
     assert read_manifest(tmp_path / "data.list")[0].num_samples == 4000
+
+
+@given(st.binary(max_size=300), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_any_bytes_as_a_tar_are_listed_or_a_typed_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, after_a_member: bool
+) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "a.tar"
+    if after_a_member:
+        write_tar(path, ["a.txt", "a.flac"])
+        content = path.read_bytes()[:2048] + content
+    path.write_bytes(content)
+    try:
+        entries = list(tar_entries(path))
+    except DataError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+    else:
+        assert all("error" in entry or entry["num_samples"] > 0 for entry in entries)
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"", b'{"schema": 1, "size": 1, "sha256": ""}\n']))
+@settings(max_examples=100, deadline=None)
+def test_any_bytes_as_an_index_give_utterances_or_a_typed_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, start: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+    (folder / "a.tar").write_bytes(b"x")
+    (folder / "shards.list").write_text("a.tar\n")
+    (folder / "a.tar.index").write_bytes(start + content)
+    try:
+        manifest = read_manifest(folder / "shards.list")
+        assert len(list(manifest)) + len(manifest.rejected) > 0
+    except DataError as error:
+        assert str(folder) in str(error) and "\n" not in str(error)

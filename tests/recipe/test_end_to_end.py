@@ -106,3 +106,13 @@ def test_logs_hold_command_and_exit_status(finished: Path) -> None:
     for log in logs:
         lines = log.read_text().splitlines()
         assert lines[0].startswith("# ") and lines[-1] == "# exit status 0"
+
+
+def test_stage_3_packs_shards_on_demand(finished: Path) -> None:
+    result = run_recipe(finished, *MINIATURE, "--data-type", "shard", "--stage", "3", "--stop-stage", "3")
+    assert result.returncode == 0, result.stderr
+    for name in ("smoke_train", "smoke_dev", "smoke_test"):
+        (shard,) = (finished / "data" / name / "shards/shards.list").read_text().splitlines()
+        assert Path(shard).is_file() and Path(shard + ".index").is_file()
+    result = run_recipe(finished, "--data-type", "tar")
+    assert result.returncode == 1 and "--data-type takes raw or shard, not 'tar'" in result.stderr

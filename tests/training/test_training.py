@@ -12,7 +12,7 @@ import pytest
 import torch
 from toy import ROOT, Toy, run_module
 
-from wenet_lite.bin import train
+from wenet_lite.bin import make_shards, train
 from wenet_lite.errors import CheckpointError, ConfigError, DataError
 from wenet_lite.training.average import average_checkpoints, choose_checkpoints
 from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint, load_latest
@@ -173,3 +173,33 @@ def test_cosine_ends_at_its_final_ratio() -> None:
     assert learning_rate(config, 2.0, 9, 100) == pytest.approx(2.0)
     assert learning_rate(config, 2.0, 54, 100) == pytest.approx(2.0 * (0.1 + 0.9 * 0.5))
     assert learning_rate(config, 2.0, 99, 100) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("source", ["shards", "streamed shards", "workers"])
+def test_shards_streams_and_workers_train_the_weights_of_files(toy: Toy, tmp_path: Path, source: str) -> None:
+    plain, other = tmp_path / "plain", tmp_path / "other"
+    settings = ("training.max_epochs=1", "batch.shard_window=5") if "streamed" in source else ("training.max_epochs=1",)
+    arguments = ["--data-dir", str(toy.folder / "train"), "--lang-dir", str(toy.folder / "lang")]
+    make_shards.main([*arguments, "--utterances-per-shard", "4", "--output-dir", str(tmp_path), "--jobs", "1"])
+    shards = str(tmp_path / "shards.list")
+    first, second = toy.train_arguments(plain, *settings), toy.train_arguments(other, *settings)
+    if source == "workers":
+        second += ["--set", "training.num_workers=2"]
+    else:
+        second[second.index("--train-data") + 1] = shards
+    if source == "streamed shards":  # planned by windows: they are compared with themselves, with a worker
+        lines = (tmp_path / "shards.list").read_text().splitlines()
+        (tmp_path / "streams.list").write_text("".join(f"cat {line} |\n" for line in lines))
+        first[first.index("--train-data") + 1] = str(tmp_path / "streams.list")
+        second[second.index("--train-data") + 1] = str(tmp_path / "streams.list")
+        first += ["--allow-pipes"]
+        second += ["--allow-pipes", "--set", "training.num_workers=1"]
+    assert train.main(first) == 0 and train.main(second) == 0
+    assert_same_weights(final_weights(other), final_weights(plain))
+
+
+def test_noise_rooms_and_the_other_augmentations_train(toy: Toy, tmp_path: Path) -> None:
+    augment = [f"augment.{kind}_list={toy.folder / 'train/wav.scp'}" for kind in ("noise", "rir")]
+    spectrum = ["training.spec_sub={max_t: 5}", "training.spec_trim={max_t: 3}", "augment.volume_db=[-3, 3]"]
+    assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=1", *augment, *spectrum)) == 0
+    assert metrics(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,7 +94,7 @@ def _read_directory(folder: Path, jobs: int, allow_pipes: bool) -> tuple[list[Ut
     spans, texts, speakers = read_spans(folder), read_table(folder / "text"), read_table(folder / "utt2spk")
     durations = _durations(folder / "utt2dur")
     has_segments = (folder / "segments").exists()
-    tables = {"text": texts, "utt2spk": speakers, "segments" if has_segments else "wav.scp": spans}
+    tables: dict[str, Container[str]] = {"text": texts, "utt2spk": speakers, "segments" if has_segments else "wav.scp": spans}
     if durations is not None:
         tables["utt2dur"] = durations
     utterances, left_out = [], []

@@ -5,12 +5,15 @@ import torch
 
 from wenet_lite.config import load_yaml
 from wenet_lite.decoding.attention_beam import AttentionBeamSearch
+from wenet_lite.decoding.decoder import Decoder
+from wenet_lite.decoding.options import DecodingOptions
 from wenet_lite.model.asr_model import AsrModel, ModelConfig
 from wenet_lite.model.attention import sinusoids
 from wenet_lite.model.ctc import Ctc
 from wenet_lite.model.decoder import TransformerDecoderConfig
 from wenet_lite.model.encoder import ConformerConfig, ConformerEncoder
 from wenet_lite.model.mask import chunk_mask, padding_mask
+from wenet_lite.runtime.torchscript import TorchScriptModel
 
 
 @pytest.fixture(scope="module")
@@ -91,49 +94,66 @@ def test_ctc_posteriors(encoder, ctc, reference) -> None:
 
 
 @pytest.fixture(scope="module")
-def left_to_right(golden, weights) -> AsrModel:
-    """The model without its right-to-left decoder."""
+def model(golden, weights) -> AsrModel:
     conf = load_yaml(golden / "u2pp" / "train.yaml")
     encoder_names, decoder_names = ConformerConfig.__dataclass_fields__, TransformerDecoderConfig.__dataclass_fields__
-    encoder = ConformerConfig(**{k: v for k, v in conf["encoder_conf"].items() if k in encoder_names})
-    decoder = TransformerDecoderConfig(**{k: v for k, v in conf["decoder_conf"].items() if k in decoder_names})
-    model_conf = conf["model_conf"]
-    config = ModelConfig(encoder, decoder, model_conf["ctc_weight"], model_conf["lsm_weight"])
+    config = ModelConfig(
+        encoder=ConformerConfig(**{k: v for k, v in conf["encoder_conf"].items() if k in encoder_names}),
+        decoder=TransformerDecoderConfig(**{k: v for k, v in conf["decoder_conf"].items() if k in decoder_names}),
+        ctc_weight=conf["model_conf"]["ctc_weight"],
+        lsm_weight=conf["model_conf"]["lsm_weight"],
+        reverse_weight=conf["model_conf"]["reverse_weight"],
+    )
     model = AsrModel(config, conf["input_dim"], conf["vocab_size"])
-    names = {
-        k: k.replace("decoder.left_decoder.", "decoder.")
-        for k in weights
-        if ".pe" not in k and "right_decoder" not in k
-    }
-    model.load_state_dict({ours: weights[theirs] for theirs, ours in names.items()}, strict=True)
+    model.load_state_dict({name: value for name, value in weights.items() if ".pe" not in name}, strict=True)
     return model.eval()
 
 
 @torch.no_grad()
-def test_decoder_scores_of_given_hypotheses(left_to_right, reference) -> None:
+def test_decoder_scores_of_given_hypotheses(model, reference) -> None:
     given = reference["fad"]
-    count = len(given["hyps"])
-    memory = given["encoder_out"].expand(count, -1, -1)
-    memory_lens = torch.full((count,), memory.shape[1])
-    logits = left_to_right.decoder(memory, memory_lens, given["hyps"], given["hyps_lens"])
-    assert_valid_close(logits.log_softmax(-1), given["decoder_out"], given["hyps_lens"], atol=1e-4)
+    scripted = torch.jit.script(TorchScriptModel(model))
+    for runtime in (TorchScriptModel(model), scripted):
+        arguments = (given["hyps"], given["hyps_lens"], given["encoder_out"], given["reverse_weight"])
+        forwards, backwards = runtime.forward_attention_decoder(*arguments)
+        assert_valid_close(forwards, given["decoder_out"], given["hyps_lens"], atol=1e-4)
+        assert_valid_close(backwards, given["r_decoder_out"], given["hyps_lens"], atol=1e-4)
+        assert runtime.is_bidirectional_decoder()
+        assert runtime.forward_attention_decoder(*arguments[:3], 0.0)[1].dim() == 0
 
 
-@torch.no_grad()
-def test_losses(left_to_right, reference) -> None:
-    """The CTC loss; WeNet's attention loss mixes in a right-to-left decoder, ours is its left-to-right part."""
-    losses = left_to_right(
-        reference["feats"], reference["feats_lengths"], reference["text"], reference["text_lengths"].long()
-    )
-    torch.testing.assert_close(losses.parts["ctc"].mean(), reference["loss_full"]["loss_ctc"], rtol=1e-5, atol=1e-3)
+def test_losses_and_gradients(model, reference) -> None:
+    model.zero_grad()
+    losses = model(reference["feats"], reference["feats_lengths"], reference["text"], reference["text_lengths"].long())
+    expected = reference["loss_full"]
+    torch.testing.assert_close(losses.parts["ctc"].mean(), expected["loss_ctc"], rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(losses.total.mean(), expected["loss"], rtol=1e-5, atol=1e-3)
     right = losses.parts["accuracy"] * (reference["text_lengths"] + 1)
     accuracy = right.sum() / (reference["text_lengths"] + 1).sum()
-    torch.testing.assert_close(accuracy, reference["loss_full"]["th_accuracy"], rtol=0, atol=1e-4)
+    torch.testing.assert_close(accuracy, expected["th_accuracy"], rtol=0, atol=1e-4)
+    losses.total.mean().backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    assert gradients.keys() == reference["grads_full"].keys()
+    for name, gradient in gradients.items():
+        # CTC's float32 posteriors come from sums near -200, where float32 steps by 1.5e-5: so do all gradients.
+        scale = float(reference["grads_full"][name].abs().max())
+        torch.testing.assert_close(gradient, reference["grads_full"][name], rtol=0, atol=1e-4 * scale + 1e-6, msg=name)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("penalty, name", [(0.0, "attention"), (0.5, "attention_lp0.5")])
-def test_attention_search(left_to_right, reference, penalty: float, name: str) -> None:
-    encoder_out, lens = left_to_right.encoder(reference["feats"], reference["feats_lengths"])
-    found = AttentionBeamSearch(left_to_right, 10, penalty)(encoder_out, lens)
+def test_attention_search(model, reference, penalty: float, name: str) -> None:
+    encoder_out, lens = model.encoder(reference["feats"], reference["feats_lengths"])
+    found = AttentionBeamSearch(model, 10, penalty)(encoder_out, lens)
     assert [hyps[0].tokens for hyps in found] == [tuple(r["tokens"]) for r in reference["decode_full"][name]]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name, chunk_size", [("decode_full", -1), ("decode_chunk16", 16)])
+def test_attention_rescoring_in_both_directions(model, reference, name: str, chunk_size: int) -> None:
+    encoder_out, lens = model.encoder(reference["feats"], reference["feats_lengths"], chunk_size)
+    options = DecodingOptions(beam_size=10, ctc_weight=0.5, reverse_weight=0.3)
+    found = Decoder(model, options)(encoder_out, lens, ["attention_rescoring"])["attention_rescoring"]
+    for hyps, expected in zip(found, reference[name]["attention_rescoring"]):
+        assert hyps[0].tokens == tuple(expected["tokens"]) and hyps[0].times == tuple(expected["times"])
+        assert hyps[0].score == pytest.approx(expected["score"], abs=1e-4)

@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--left-chunks", type=int, default=-1, help="chunks of history, -1: all (%(default)s)")
     parser.add_argument("--beam-size", type=int, default=defaults.beam_size, help="(default: %(default)s)")
     parser.add_argument("--ctc-weight", type=float, default=defaults.ctc_weight, help="in rescoring (%(default)s)")
+    parser.add_argument("--reverse-weight", type=float, help="in rescoring (default: as in training)")
     parser.add_argument("--length-penalty", type=float, default=defaults.length_penalty, help="(%(default)s)")
     parser.add_argument("--allow-pipes", action="store_true", help="run the commands that the list has for audio")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
+    from wenet_lite.config import from_dict
     from wenet_lite.data.manifest import read_manifest
     from wenet_lite.decoding.recognition import RecognitionOptions, recognize, write_results
     from wenet_lite.errors import ConfigError
@@ -44,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ConfigError("was trained on whole utterances; --chunk-size needs use_dynamic_chunk", path=args.exp_dir)
     loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    decoding = DecodingOptions(args.beam_size, args.ctc_weight, args.length_penalty)
+    names = ("beam_size", "ctc_weight", "length_penalty", "reverse_weight")
+    decoding = from_dict(DecodingOptions, {name: getattr(args, name) for name in names})
     options = RecognitionOptions(tuple(args.modes), decoding, args.chunk_size, args.left_chunks)
     manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
     result = recognize(loaded.model.to(device), loaded.fbank.to(device), manifest, options, device)

@@ -54,8 +54,13 @@ class Batch:
         return self._with_tensors(Tensor.pin_memory)
 
     def _with_tensors(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        names = ("waveforms", "num_samples", "tokens", "token_lens")
-        return replace(self, **{name: change(getattr(self, name)) for name in names})
+        return replace(
+            self,
+            waveforms=change(self.waveforms),
+            num_samples=change(self.num_samples),
+            tokens=change(self.tokens),
+            token_lens=change(self.token_lens),
+        )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ class AttentionBeamSearch:
     its utterance has encoder frames.
 
     Args:
-        model: its decoder is searched.
+        model: its left-to-right decoder is searched.
         beam_size: hypotheses kept for each utterance.
         length_penalty: scores are divided by length ** length_penalty.
     """
@@ -37,14 +37,14 @@ class AttentionBeamSearch:
             length penalty (the start symbol counts as one token).
         """
         batch, beam, device = len(lens), self.beam_size, encoder_out.device
-        cache = self.model.decoder.start(encoder_out, lens, beam)
+        cache = self.model.left_decoder.start(encoder_out, lens, beam)
         tokens = torch.full((batch, beam, 1), self.model.sos_id, dtype=torch.long, device=device)
         scores = torch.full((batch, beam), -torch.inf, device=device)
         scores[:, 0] = 0.0
         complete = torch.zeros(batch, beam, dtype=torch.bool, device=device)
         frozen = complete
         for step in range(int(lens.max())):
-            logits, cache = self.model.decoder.step(tokens[:, :, -1], cache)
+            logits, cache = self.model.left_decoder.step(tokens[:, :, -1], cache)
             best, candidates = self._continuations(logits, frozen)
             scores, choice = (scores.unsqueeze(2) + best).flatten(1).topk(beam, dim=1)
             parents = choice // beam

@@ -29,7 +29,7 @@ class Decoder:
         self.greedy = CtcGreedySearch(model.blank_id)
         self.prefix_beam = CtcPrefixBeamSearch(options.beam_size, model.blank_id)
         self.attention = AttentionBeamSearch(model, options.beam_size, options.length_penalty)
-        self.rescoring = AttentionRescoring(model, options.ctc_weight)
+        self.rescoring = AttentionRescoring(model, options.ctc_weight, options.reverse_weight)
         self.seconds: dict[DecodingMode, float] = {}
         """Time spent so far on each mode, the CTC posteriors and a first pass that it needs included."""
 

@@ -14,14 +14,18 @@ class DecodingOptions:
     """Attributes:
     beam_size: hypotheses kept in each search.
     ctc_weight: share of the CTC score in attention rescoring: attention + ctc_weight * CTC.
+    reverse_weight: share of the right-to-left decoder in rescoring; null: as in the model's training.
     length_penalty: the attention search divides a score by length ** length_penalty.
     """
 
     beam_size: int = 10
     ctc_weight: float = 0.5
     length_penalty: float = 0.0
+    reverse_weight: float | None = None
 
     def __post_init__(self) -> None:
+        if self.reverse_weight is not None and not 0.0 <= self.reverse_weight <= 1.0:
+            raise ValueError("reverse_weight must lie between 0 and 1")
         if self.beam_size < 1:
             raise ValueError("beam_size must be at least 1")
 

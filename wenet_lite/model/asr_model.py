@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from wenet_lite.model.ctc import Ctc
-from wenet_lite.model.decoder import TransformerDecoder, TransformerDecoderConfig
+from wenet_lite.model.decoder import (
+    BiTransformerDecoder,
+    TransformerDecoder,
+    TransformerDecoderConfig,
+    reversed_tokens,
+)
 from wenet_lite.model.encoder import ConformerConfig, ConformerEncoder
 from wenet_lite.model.losses import PAD, ctc_loss, label_smoothing_loss, token_accuracy
 
@@ -22,22 +27,24 @@ class ModelConfig:
     encoder, decoder: their sizes and options.
     ctc_weight: share of the CTC loss; the attention decoder has the rest.
     lsm_weight: label smoothing of the attention decoder.
+    reverse_weight: share of the right-to-left decoder in the attention loss.
     """
 
     encoder: ConformerConfig = field(default_factory=ConformerConfig)
     decoder: TransformerDecoderConfig = field(default_factory=TransformerDecoderConfig)
     ctc_weight: float = 0.3
     lsm_weight: float = 0.1
+    reverse_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.ctc_weight <= 1.0:
             raise ValueError(f"ctc_weight {self.ctc_weight} is not between 0 and 1")
+        if not 0.0 <= self.reverse_weight <= 1.0:
+            raise ValueError(f"reverse_weight {self.reverse_weight} is not between 0 and 1")
+        if (self.reverse_weight > 0) != (self.decoder.r_num_blocks > 0):
+            raise ValueError("reverse_weight and decoder.r_num_blocks go together: both are 0, or neither")
         if self.encoder.output_size % (2 * self.decoder.attention_heads):
             raise ValueError("encoder.output_size is not a multiple of twice decoder.attention_heads")
-
-
-LOSS_PARTS = ("ctc", "attention", "accuracy")
-"""Names of what `Losses.parts` holds; the last is the attention decoder's token accuracy."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Losses:
 
     Attributes:
         total: what is minimised.
-        parts: its terms by name, see LOSS_PARTS.
+        parts: its terms by name, and the token accuracy of the left-to-right decoder; see `AsrModel.loss_parts`.
     """
 
     total: Tensor
@@ -70,7 +77,26 @@ class AsrModel(nn.Module):
         dim = config.encoder.output_size
         self.encoder = ConformerEncoder(config.encoder, input_dim)
         self.ctc = Ctc(dim, vocab_size)
-        self.decoder = TransformerDecoder(config.decoder, dim, vocab_size)
+        self.decoder: TransformerDecoder | BiTransformerDecoder
+        if config.decoder.r_num_blocks:
+            self.decoder = BiTransformerDecoder(config.decoder, dim, vocab_size)
+        else:
+            self.decoder = TransformerDecoder(config.decoder, dim, vocab_size, config.decoder.num_blocks)
+
+    @property
+    def left_decoder(self) -> TransformerDecoder:
+        """The decoder that reads left to right."""
+        return self.decoder.left_decoder if isinstance(self.decoder, BiTransformerDecoder) else self.decoder
+
+    @property
+    def right_decoder(self) -> TransformerDecoder | None:
+        """The decoder that reads right to left, in a bidirectional model."""
+        return self.decoder.right_decoder if isinstance(self.decoder, BiTransformerDecoder) else None
+
+    @property
+    def loss_parts(self) -> tuple[str, ...]:
+        """Names of what `Losses.parts` holds."""
+        return ("ctc", "attention", *(["attention_reverse"] if self.right_decoder else []), "accuracy")
 
     def forward(
         self,
@@ -93,11 +119,17 @@ class AsrModel(nn.Module):
         encoder_out, encoder_lens = self.encoder(features, lens, chunk_size, num_left_chunks)
         ctc = ctc_loss(self.ctc(encoder_out), encoder_lens, targets, target_lens)
         inputs, outputs = self.add_sos_eos(targets, target_lens)
-        logits = self.decoder(encoder_out, encoder_lens, inputs, target_lens + 1)
+        logits = self.left_decoder(encoder_out, encoder_lens, inputs, target_lens + 1)
         attention = label_smoothing_loss(logits, outputs, self.config.lsm_weight)
+        parts = {"ctc": ctc, "attention": attention}
+        if self.right_decoder is not None:
+            inputs, of_right = self.add_sos_eos(reversed_tokens(targets, target_lens), target_lens)
+            reverse = self.right_decoder(encoder_out, encoder_lens, inputs, target_lens + 1)
+            parts["attention_reverse"] = label_smoothing_loss(reverse, of_right, self.config.lsm_weight)
+            weight = self.config.reverse_weight
+            attention = (1 - weight) * attention + weight * parts["attention_reverse"]
         total = self.config.ctc_weight * ctc + (1 - self.config.ctc_weight) * attention
-        accuracy = token_accuracy(logits.detach(), outputs)
-        return Losses(total, {"ctc": ctc, "attention": attention, "accuracy": accuracy})
+        return Losses(total, {**parts, "accuracy": token_accuracy(logits.detach(), outputs)})
 
     def ctc_log_probs(self, encoder_out: Tensor) -> Tensor:
         """(batch, frames, dim) to (batch, frames, vocab) log posteriors."""

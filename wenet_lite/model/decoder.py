@@ -1,4 +1,4 @@
-"""The attention decoder: a Transformer over tokens that looks at the encoder's frames."""
+"""The attention decoders: Transformers over tokens that look at the encoder's frames, left to right and back."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ class TransformerDecoderConfig:
         attention_heads: heads; divides the encoder's output size.
         linear_units: hidden size of the feed-forward networks.
         num_blocks: layers.
+        r_num_blocks: layers of a second decoder that reads right to left (U2++); 0 for none.
         dropout_rate, positional_dropout_rate, self_attention_dropout_rate, src_attention_dropout_rate: probabilities.
     """
 
     attention_heads: int = 4
     linear_units: int = 2048
     num_blocks: int = 6
+    r_num_blocks: int = 0
     dropout_rate: float = 0.1
     positional_dropout_rate: float = 0.1
     self_attention_dropout_rate: float = 0.0
@@ -102,15 +104,16 @@ class TransformerDecoder(nn.Module):
         config: sizes and options.
         dim: size of an encoder frame.
         vocab_size: tokens.
+        num_blocks: layers.
     """
 
-    def __init__(self, config: TransformerDecoderConfig, dim: int, vocab_size: int) -> None:
+    def __init__(self, config: TransformerDecoderConfig, dim: int, vocab_size: int, num_blocks: int) -> None:
         super().__init__()
         self.dim = dim
         self.num_heads = config.attention_heads
         self.embed = nn.Sequential(nn.Embedding(vocab_size, dim))
         self.embed_dropout = nn.Dropout(config.positional_dropout_rate)
-        self.decoders = nn.ModuleList([DecoderLayer(config, dim) for _ in range(config.num_blocks)])
+        self.decoders = nn.ModuleList([DecoderLayer(config, dim) for _ in range(num_blocks)])
         self.after_norm = nn.LayerNorm(dim)
         self.output_layer = nn.Linear(dim, vocab_size)
 
@@ -166,3 +169,30 @@ class TransformerDecoder(nn.Module):
 
     def _layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.decoders if isinstance(layer, DecoderLayer)]
+
+
+class BiTransformerDecoder(nn.Module):
+    """Two decoders of their own: one predicts each token from those before it, one from those after it (U2++).
+
+    Args:
+        config: sizes and options; `r_num_blocks` layers read right to left.
+        dim: size of an encoder frame.
+        vocab_size: tokens.
+    """
+
+    def __init__(self, config: TransformerDecoderConfig, dim: int, vocab_size: int) -> None:
+        super().__init__()
+        self.left_decoder = TransformerDecoder(config, dim, vocab_size, config.num_blocks)
+        self.right_decoder = TransformerDecoder(config, dim, vocab_size, config.r_num_blocks)
+
+
+def reversed_tokens(tokens: Tensor, lens: Tensor) -> Tensor:
+    """Each row's valid tokens the other way round; padding stays where it is.
+
+    Args:
+        tokens: (batch, length).
+        lens: (batch,) valid tokens.
+    """
+    positions = torch.arange(tokens.shape[1], device=tokens.device).unsqueeze(0)
+    mirrored = lens.unsqueeze(1) - 1 - positions
+    return tokens.gather(1, torch.where(mirrored >= 0, mirrored, positions))

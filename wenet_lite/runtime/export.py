@@ -74,9 +74,14 @@ def _check(loaded: LoadedModel, path: Path, check_audio: Sequence[Utterance]) ->
         tokens = log_probs.argmax(-1)[:, :5]
         tokens = torch.nn.functional.pad(tokens, (1, 0), value=loaded.model.sos_id)
         token_lens = torch.tensor([tokens.shape[1]])
-        logits = loaded.model.decoder(expected, torch.tensor([expected.shape[1]]), tokens, token_lens)
-        scores, _ = scripted.forward_attention_decoder(tokens, token_lens, actual)
+        memory_lens = torch.tensor([expected.shape[1]])
+        scores, reverse_scores = scripted.forward_attention_decoder(tokens, token_lens, actual, 0.5)
+        logits = loaded.model.left_decoder(expected, memory_lens, tokens, token_lens)
         difference = max(difference, _gap(scores, logits.log_softmax(-1), audio.key))
+        if loaded.model.right_decoder is not None:
+            tokens = torch.cat([tokens[:, :1], tokens[:, 1:].flip(1)], dim=1)
+            logits = loaded.model.right_decoder(expected, memory_lens, tokens, token_lens)
+            difference = max(difference, _gap(reverse_scores, logits.log_softmax(-1), audio.key))
     if difference > TOLERANCE:
         raise ExportError(f"the export differs from the model by {difference:.2g}", path=path)
     _LOG.info(

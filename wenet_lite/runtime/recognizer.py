@@ -116,7 +116,7 @@ class StreamingSession:
         self._features: Tensor = torch.zeros(0, loaded.fbank.filters.shape[1])
         self._cache = loaded.model.encoder.empty_cache(1, 0, self._features)
         self._beam = CtcPrefixBeam(options.beam_size, loaded.model.blank_id)
-        self._rescoring = AttentionRescoring(loaded.model, options.ctc_weight)
+        self._rescoring = AttentionRescoring(loaded.model, options.ctc_weight, options.reverse_weight)
         self._encoder_out: list[Tensor] = []
 
     @property

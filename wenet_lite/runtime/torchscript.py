@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.cache import EncoderCache
+from wenet_lite.model.decoder import reversed_tokens
 from wenet_lite.model.subsampling import RIGHT_CONTEXT, SUBSAMPLING_RATE
 
 
@@ -23,7 +24,8 @@ class TorchScriptModel(nn.Module):
         super().__init__()
         self.encoder = model.encoder
         self.ctc = model.ctc
-        self.decoder = model.decoder
+        self.decoder = model.left_decoder
+        self.right_decoder = model.right_decoder
         self.sos_id, self.eos_id = model.sos_id, model.eos_id
         self.rate, self.look_ahead = SUBSAMPLING_RATE, RIGHT_CONTEXT
 
@@ -50,7 +52,7 @@ class TorchScriptModel(nn.Module):
     @torch.jit.export
     def is_bidirectional_decoder(self) -> bool:
         """Whether `forward_attention_decoder` also scores right to left."""
-        return False
+        return self.right_decoder is not None
 
     @torch.jit.export
     def forward_encoder_chunk(
@@ -98,11 +100,16 @@ class TorchScriptModel(nn.Module):
             hyps: (hypotheses, length + 1) tokens, the start symbol first.
             hyps_lens: (hypotheses,) valid tokens, start symbol included.
             encoder_out: (1, frames, dim).
-            reverse_weight: of the right-to-left decoder, which this model lacks.
+            reverse_weight: 0 spares the right-to-left decoder.
         Returns:
-            (hypotheses, length + 1, vocab) log probabilities of each next token, and a scalar 0.
+            (hypotheses, length + 1, vocab) log probabilities of each next token, and the same of the reversed
+            hypotheses; a scalar 0 where there is no such decoder, or none is wanted.
         """
         memory = encoder_out.expand(hyps.shape[0], -1, -1)
         memory_lens = torch.full_like(hyps_lens, encoder_out.shape[1])
         logits = self.decoder(memory, memory_lens, hyps, hyps_lens)
-        return logits.float().log_softmax(dim=-1), torch.zeros([], device=logits.device)
+        reverse = torch.zeros([], device=logits.device)
+        if self.right_decoder is not None and reverse_weight > 0:
+            reversed_hyps = torch.cat([hyps[:, :1], reversed_tokens(hyps[:, 1:], hyps_lens - 1)], dim=1)
+            reverse = self.right_decoder(memory, memory_lens, reversed_hyps, hyps_lens).float().log_softmax(dim=-1)
+        return logits.float().log_softmax(dim=-1), reverse

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from wenet_lite.distributed import World
 from wenet_lite.features.fbank import SAMPLE_RATE
-from wenet_lite.model.asr_model import LOSS_PARTS
 
 
 class Meter:
@@ -18,17 +18,18 @@ class Meter:
 
     Args:
         device: where the losses are.
+        loss_parts: names of the losses besides the total.
     Attributes:
         last_step: values of the newest update, reported as they are.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: torch.device, loss_parts: Sequence[str]) -> None:
+        self._device, self._loss_parts = device, loss_parts
         self.last_step: dict[str, float] = {}
         self._reset()
 
     def _reset(self) -> None:
-        names = ("loss", *LOSS_PARTS, "samples", "utterances")
+        names = ("loss", *self._loss_parts, "samples", "utterances")
         self._sums = {name: torch.zeros((), dtype=torch.float64, device=self._device) for name in names}
         self._started = time.monotonic()
 

@@ -127,7 +127,7 @@ class Trainer:
             parameter.grad = torch.zeros_like(parameter)
         self._resume()
         self.monitor = Monitor(exp_dir, self.update, self.total_updates) if world.is_main else None
-        self.meter = Meter(device)
+        self.meter = Meter(device, recipe.model.loss_parts)
         self.bad_updates = 0
 
     def run(self) -> None:

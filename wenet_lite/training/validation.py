@@ -9,7 +9,7 @@ from wenet_lite.data.batch_plan import BatchPlan
 from wenet_lite.data.dataset import SpeechDataset
 from wenet_lite.distributed import World
 from wenet_lite.features.fbank import Fbank
-from wenet_lite.model.asr_model import LOSS_PARTS, AsrModel
+from wenet_lite.model.asr_model import AsrModel
 
 
 class Validator:
@@ -46,7 +46,7 @@ class Validator:
         """
         model.eval()
         self.fbank.eval()
-        names = ("loss", *LOSS_PARTS, "utterances")
+        names = ("loss", *model.loss_parts, "utterances")
         sums = {name: torch.zeros((), dtype=torch.float64, device=self.device) for name in names}
         for batch in self.dataset.load(self.share, self.num_workers):
             batch = batch.to(self.device)

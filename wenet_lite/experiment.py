@@ -22,6 +22,7 @@ from wenet_lite.errors import ConfigError, DataError
 from wenet_lite.features.cmvn import read_cmvn, write_cmvn
 from wenet_lite.features.fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE, Fbank, FbankConfig
 from wenet_lite.model.asr_model import AsrModel, ModelConfig, required_encoder_frames
+from wenet_lite.model.subsampling import SubsamplingType, required_frames
 from wenet_lite.text.rules import TextRules
 from wenet_lite.text.tokenizer import UNKNOWN, Tokenizer, copy_lang_files, load_tokenizer
 from wenet_lite.training.trainer import Recipe, TrainingConfig
@@ -115,13 +116,14 @@ def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, devic
     model.encoder.global_cmvn.set_stats(read_cmvn(paths.cmvn))
     model.to(device)
     fbank = Fbank(config.features).to(device)
+    front_end = config.model.encoder.input_layer
     train = read_manifest(paths.train_data, allow_pipes=paths.allow_pipes)
-    plan = plan_batches(train, tokenizer, config.batch, config.seed)
+    plan = plan_batches(train, tokenizer, front_end, config.batch, config.seed)
     dev = read_manifest(paths.dev_data, allow_pipes=paths.allow_pipes)
     as_read = replace(
         config.batch, speed_factors=(1.0,), micro_batches_per_update=1, bucket_width=0.0, warm_up_largest=False
     )
-    dev_plan = plan_batches(dev, tokenizer, as_read, config.seed)
+    dev_plan = plan_batches(dev, tokenizer, front_end, as_read, config.seed)
     for path, manifest, its_plan in ((paths.train_data, train, plan), (paths.dev_data, dev, dev_plan)):
         report_left_out(path, manifest, its_plan, config.training.max_bad_fraction, world)
     augmenter = Augmenter(config.augment, SAMPLE_RATE, config.seed)
@@ -131,7 +133,9 @@ def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, devic
     return Recipe(model, fbank, dataset, plan, validator, config.training, config.seed, to_dict(config))
 
 
-def plan_batches(manifest: Manifest, tokenizer: Tokenizer, config: BatchConfig, seed: int) -> BatchPlan:
+def plan_batches(
+    manifest: Manifest, tokenizer: Tokenizer, front_end: SubsamplingType, config: BatchConfig, seed: int
+) -> BatchPlan:
     """The plan of a manifest: a `ShardPlan` where shards can only be read in sequence.
 
     Utterances without a known unit are left out, and those whose transcript is too long for their audio.
@@ -143,8 +147,7 @@ def plan_batches(manifest: Manifest, tokenizer: Tokenizer, config: BatchConfig, 
     unknown = tokenizer.units[UNKNOWN]
     for index, utterance in enumerate(manifest):
         ids = tokenizer.encode(utterance.txt)
-        # encoder frames to feature frames: the inverse of subsampled_length
-        needed[index] = 4 * required_encoder_frames(ids) + 3
+        needed[index] = required_frames(required_encoder_frames(ids), front_end)
         if not ids:
             unusable[index] = "has an empty transcript"
         elif all(unit == unknown for unit in ids):

@@ -87,7 +87,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[s
 def test_it_loads_to_the_end_and_reports_each(listed: tuple[Path, Path, dict[str, str]]) -> None:
     path, lang, kinds = listed
     manifest, tokenizer = read_manifest(path), load_tokenizer(lang)
-    plan = plan_batches(manifest, tokenizer, CONFIG, seed=0)
+    plan = plan_batches(manifest, tokenizer, "conv2d", CONFIG, seed=0)
     dataset = SpeechDataset(manifest, tokenizer.encode, 16000)
     reported = [*manifest.rejected, *((manifest[index].key, reason) for index, reason in plan.dropped.items())]
     loaded: list[str] = []
@@ -104,7 +104,7 @@ def test_it_loads_to_the_end_and_reports_each(listed: tuple[Path, Path, dict[str
 def test_more_than_the_bound_is_an_error(listed: tuple[Path, Path, dict[str, str]]) -> None:
     path, lang, _ = listed
     manifest, tokenizer = read_manifest(path), load_tokenizer(lang)
-    plan = plan_batches(manifest, tokenizer, CONFIG, seed=0)
+    plan = plan_batches(manifest, tokenizer, "conv2d", CONFIG, seed=0)
     known_early = len(plan.dropped) + len(manifest.rejected)
     report_left_out(str(path), manifest, plan, (known_early + 0.5) / COUNT, World())
     with pytest.raises(DataError, match=f"{known_early} of {COUNT} utterances cannot be used.*such as"):

@@ -16,7 +16,7 @@ from wenet_lite.model.asr_model import AsrModel, ModelConfig
 from wenet_lite.model.decoder import TransformerDecoderConfig, reversed_tokens
 from wenet_lite.model.encoder import ConformerConfig
 
-ENCODER = ConformerConfig(16, 2, 32, 1, 4, 5)
+ENCODER = ConformerConfig(16, 2, 32, 1, subsampling_channels=4, cnn_module_kernel=5)
 
 
 def build(reverse_weight: float) -> AsrModel:

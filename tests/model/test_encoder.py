@@ -7,12 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wenet_lite.errors import ConfigError
 from wenet_lite.model.asr_model import AsrModel, ModelConfig
 from wenet_lite.model.decoder import TransformerDecoderConfig
 from wenet_lite.model.encoder import ConformerConfig, ConformerEncoder
-from wenet_lite.model.subsampling import subsampled_length
+from wenet_lite.model.subsampling import required_frames, right_context, subsampled_length, subsampling_rate
 
 BINS = 20
+FRONT_ENDS = ["conv2d", "conv2d6", "conv2d8", "dwconv2d4"]
 CONFIG = ConformerConfig(
     output_size=16, attention_heads=2, linear_units=32, num_blocks=2, subsampling_channels=4, cnn_module_kernel=7
 )
@@ -39,36 +41,38 @@ def encode_alone(encoder: ConformerEncoder, features, chunk_size: int = -1, left
 @torch.no_grad()
 @pytest.mark.parametrize("norm", ["batch_norm", "layer_norm"])
 @pytest.mark.parametrize("causal", [True, False])
-@given(lengths=st.lists(st.integers(0, 120), min_size=1, max_size=4))
-@settings(max_examples=15, deadline=None)
-def test_alone_equals_in_any_batch(norm: str, causal: bool, lengths: list[int]) -> None:
-    encoder = make_encoder(cnn_module_norm=norm, causal=causal, use_dynamic_chunk=causal)
+@given(lengths=st.lists(st.integers(0, 120), min_size=1, max_size=4), front_end=st.sampled_from(FRONT_ENDS))
+@settings(max_examples=20, deadline=None)
+def test_alone_equals_in_any_batch(norm: str, causal: bool, lengths: list[int], front_end) -> None:
+    encoder = make_encoder(cnn_module_norm=norm, causal=causal, use_dynamic_chunk=causal, input_layer=front_end)
     rows = [torch.randn(n, BINS) for n in lengths]
     out, lens = encoder(
         torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=7.0), torch.tensor(lengths)
     )
-    assert lens.tolist() == [subsampled_length(n) for n in lengths]
+    assert lens.tolist() == [subsampled_length(n, front_end) for n in lengths]
     for row, together, length in zip(rows, out, lens):
         torch.testing.assert_close(together[:length], encode_alone(encoder, row), rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
 @given(
-    frames=st.integers(7, 200),
+    frames=st.integers(15, 200),
     chunk_size=st.integers(1, 9),
     left=st.sampled_from([-1, 0, 1, 3]),
     norm=st.sampled_from(["batch_norm", "layer_norm"]),
+    front_end=st.sampled_from(FRONT_ENDS),
 )
-@settings(max_examples=40, deadline=None)
-def test_a_stream_equals_the_masked_utterance(frames: int, chunk_size: int, left: int, norm: str) -> None:
-    encoder = make_encoder(cnn_module_norm=norm)
+@settings(max_examples=50, deadline=None)
+def test_a_stream_equals_the_masked_utterance(frames: int, chunk_size: int, left: int, norm: str, front_end) -> None:
+    encoder = make_encoder(cnn_module_norm=norm, input_layer=front_end)
+    rate, window = encoder.embed.rate, encoder.embed.right_context + 1
     features = torch.randn(frames, BINS)
     expected = encode_alone(encoder, features, chunk_size, left)
     cache = encoder.empty_cache(1, 0, features)
     outputs = []
-    for start in range(0, frames - 6, 4 * chunk_size):
-        chunk = features[None, start : start + 4 * (chunk_size - 1) + 7]
-        keep = chunk_size * left if left >= 0 else int(cache.offset) + subsampled_length(chunk.shape[1])
+    for start in range(0, frames - window + 1, rate * chunk_size):
+        chunk = features[None, start : start + rate * (chunk_size - 1) + window]
+        keep = chunk_size * left if left >= 0 else int(cache.offset) + subsampled_length(chunk.shape[1], front_end)
         out, _, cache = encoder.forward_chunk(chunk, torch.tensor([chunk.shape[1]]), cache, keep)
         outputs.append(out[0])
     torch.testing.assert_close(torch.cat(outputs), expected, rtol=0, atol=1e-5)
@@ -149,3 +153,21 @@ def test_losses_do_not_depend_on_the_batch() -> None:
 def test_impossible_configurations_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(CONFIG, **changes)
+
+
+@pytest.mark.parametrize("front_end, rate, context", [("conv2d", 4, 6), ("conv2d6", 6, 10), ("conv2d8", 8, 14)])
+def test_front_ends_have_wenets_rates_and_contexts(front_end, rate: int, context: int) -> None:
+    assert (subsampling_rate(front_end), right_context(front_end)) == (rate, context)
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+@given(frames=st.integers(0, 300))
+def test_required_frames_are_the_fewest(front_end, frames: int) -> None:
+    needed = required_frames(frames, front_end)
+    assert subsampled_length(needed, front_end) == frames
+    assert frames == 0 or subsampled_length(needed - 1, front_end) < frames
+
+
+def test_too_few_feature_bins_are_refused() -> None:
+    with pytest.raises(ConfigError, match="10 feature bins are too few for input_layer conv2d8"):
+        ConformerEncoder(dataclasses.replace(CONFIG, input_layer="conv2d8"), 10)

@@ -14,18 +14,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("model", help="model directory, as export wrote it")
     parser.add_argument("audio", nargs="+", help="audio files")
     parser.add_argument("--streaming", action="store_true", help="feed the audio in pieces and print partial results")
-    parser.add_argument("--chunk-ms", type=int, default=640, help="length of a chunk, a multiple of 40 (%(default)s)")
+    parser.add_argument("--chunk-ms", type=int, default=640, help="length of a chunk (%(default)s)")
     parser.add_argument("--left-chunks", type=int, default=-1, help="chunks of history, -1: all (%(default)s)")
     args = parser.parse_args(argv)
-    if args.chunk_ms < 40 or args.chunk_ms % 40:
-        parser.error("--chunk-ms must be a multiple of 40")
 
     from wenet_lite.data.audio import read_audio
     from wenet_lite.errors import AudioError
     from wenet_lite.runtime.recognizer import Recognizer, StreamOptions
 
     recognizer = Recognizer(args.model)
-    options = StreamOptions(args.chunk_ms // 40, args.left_chunks)
+    frame_ms = recognizer.frame_ms
+    if args.chunk_ms < frame_ms or args.chunk_ms % frame_ms:
+        parser.error(f"--chunk-ms must be a multiple of {frame_ms}, the length of an encoder frame")
+    options = StreamOptions(args.chunk_ms // frame_ms, args.left_chunks)
     failed = 0
     for path in args.audio:
         try:

@@ -18,7 +18,7 @@ from wenet_lite.data.manifest import Manifest
 from wenet_lite.data.shard_plan import ShardPlan
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions, Hypothesis
-from wenet_lite.features.fbank import SAMPLE_RATE, Fbank
+from wenet_lite.features.fbank import FRAME_SHIFT, SAMPLE_RATE, Fbank
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.text.tokenizer import Tokenizer
 
@@ -51,11 +51,13 @@ class Recognized:
     """Attributes:
     hyps: for each mode and utterance id the hypotheses, best first.
     failed: id and reason of each utterance that could not be read; it has one empty hypothesis.
+    frame_ms: milliseconds an encoder frame.
     real_time_factor: of each mode: features, encoder and its own search, as a part of the audio's length.
     """
 
     hyps: dict[DecodingMode, dict[str, list[Hypothesis]]]
     failed: dict[str, str]
+    frame_ms: int
     real_time_factor: dict[DecodingMode, float]
 
 
@@ -98,7 +100,8 @@ def recognize(
     factors = {
         mode: (encoder_seconds + decoder.seconds.get(mode, 0.0)) / max(audio_seconds, 1e-9) for mode in options.modes
     }
-    return Recognized(hyps, failed, factors)
+    frame_ms = model.encoder.embed.rate * FRAME_SHIFT * 1000 // SAMPLE_RATE
+    return Recognized(hyps, failed, frame_ms, factors)
 
 
 def write_results(
@@ -117,6 +120,7 @@ def write_results(
             "mode": mode,
             "chunk_size": options.chunk_size,
             "num_left_chunks": options.num_left_chunks,
+            "frame_ms": result.frame_ms,
             "beam_size": options.decoding.beam_size,
             "real_time_factor": round(result.real_time_factor[mode], 5),
         }

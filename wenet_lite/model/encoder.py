@@ -9,13 +9,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from wenet_lite.errors import ConfigError
 from wenet_lite.features.cmvn import GlobalCmvn
 from wenet_lite.model.attention import RelPositionMultiHeadedAttention, sinusoids
 from wenet_lite.model.cache import EncoderCache, last_frames
 from wenet_lite.model.convolution import ConvolutionModule
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
 from wenet_lite.model.mask import chunk_mask, padding_mask
-from wenet_lite.model.subsampling import Conv2dSubsampling4
+from wenet_lite.model.subsampling import Conv2dSubsampling, SubsamplingType, subsampled_length
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class ConformerConfig:
         attention_heads: heads; divides `output_size`.
         linear_units: hidden size of the feed-forward networks.
         num_blocks: layers.
+        input_layer: the convolutional front end.
         subsampling_channels: channels of the front end's convolutions; `output_size` if null.
         cnn_module_kernel: frames of the depth-wise convolution.
         cnn_module_norm: normalisation inside the convolution module.
@@ -40,6 +42,7 @@ class ConformerConfig:
     attention_heads: int = 4
     linear_units: int = 2048
     num_blocks: int = 12
+    input_layer: SubsamplingType = "conv2d"
     subsampling_channels: int | None = None
     cnn_module_kernel: int = 15
     cnn_module_norm: Literal["batch_norm", "layer_norm"] = "layer_norm"
@@ -109,6 +112,8 @@ class ConformerEncoder(nn.Module):
     Args:
         config: sizes and options.
         input_dim: feature bins.
+    Raises:
+        ConfigError: if they are too few for the front end.
     """
 
     def __init__(self, config: ConformerConfig, input_dim: int) -> None:
@@ -119,7 +124,10 @@ class ConformerEncoder(nn.Module):
         self.left_context = config.cnn_module_kernel - 1 if config.causal else 0
         self.causal = config.causal
         self.global_cmvn = GlobalCmvn(input_dim)
-        self.embed = Conv2dSubsampling4(input_dim, self.dim, config.subsampling_channels or self.dim)
+        channels = config.subsampling_channels or self.dim
+        if subsampled_length(input_dim, config.input_layer) == 0:
+            raise ConfigError(f"{input_dim} feature bins are too few for input_layer {config.input_layer}")
+        self.embed = Conv2dSubsampling(config.input_layer, input_dim, self.dim, channels)
         self.embed_dropout = nn.Dropout(config.positional_dropout_rate)
         self.encoders = nn.ModuleList([ConformerLayer(config) for _ in range(config.num_blocks)])
         self.after_norm = nn.LayerNorm(self.dim)
@@ -173,7 +181,7 @@ class ConformerEncoder(nn.Module):
 
         Args:
             features: (batch, frames, bins): those of the chunk and the front end's right context;
-                (chunk_size - 1) * 4 + 7 frames give chunk_size encoder frames.
+                (chunk_size - 1) * rate + right_context + 1 frames give chunk_size encoder frames.
             lens: (batch,) valid frames; a stream may bring fewer than the others, or none.
             cache: what the call before returned, or `empty_cache`.
             next_cache_frames: earlier frames the next call may look at.

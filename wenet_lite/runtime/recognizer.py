@@ -15,9 +15,8 @@ from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeam
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions
 from wenet_lite.errors import ConfigError
-from wenet_lite.features.fbank import SAMPLE_RATE
+from wenet_lite.features.fbank import FRAME_SHIFT, SAMPLE_RATE
 from wenet_lite.features.stream import StreamingFrontEnd
-from wenet_lite.model.subsampling import RIGHT_CONTEXT, SUBSAMPLING_RATE
 from wenet_lite.runtime.model_dir import LoadedModel, load_model_dir
 
 
@@ -62,6 +61,11 @@ class Recognizer:
     def __init__(self, model_dir: str | os.PathLike[str], options: DecodingOptions | None = None) -> None:
         self.loaded = load_model_dir(model_dir)
         self.options = options or DecodingOptions()
+
+    @property
+    def frame_ms(self) -> int:
+        """Milliseconds from one encoder frame to the next."""
+        return self.loaded.model.encoder.embed.rate * 1000 * FRAME_SHIFT // SAMPLE_RATE
 
     @torch.no_grad()
     def transcribe(
@@ -133,7 +137,7 @@ class StreamingSession:
     def finish(self) -> Transcript:
         """End the stream: what is left of the audio is heard, and the attention decoder has the last word."""
         self._listen(self._front_end.accept(np.zeros(0, dtype=np.float32), last=True))
-        if len(self._features) > RIGHT_CONTEXT:
+        if len(self._features) > self._loaded.model.encoder.embed.right_context:
             self._encode(self._features)
         nbest = self._beam.hypotheses()
         if self._encoder_out:
@@ -145,8 +149,9 @@ class StreamingSession:
     @torch.no_grad()
     def _listen(self, features: Tensor) -> None:
         self._features = torch.cat([self._features, features])
-        stride = self._stream.chunk_size * SUBSAMPLING_RATE
-        window = stride - SUBSAMPLING_RATE + RIGHT_CONTEXT + 1
+        front_end = self._loaded.model.encoder.embed
+        stride = self._stream.chunk_size * front_end.rate
+        window = stride - front_end.rate + front_end.right_context + 1
         while len(self._features) >= window:
             self._encode(self._features[:window])
             self._features = self._features[stride:]

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.cache import EncoderCache
 from wenet_lite.model.decoder import reversed_tokens
-from wenet_lite.model.subsampling import RIGHT_CONTEXT, SUBSAMPLING_RATE
 
 
 class TorchScriptModel(nn.Module):
@@ -27,7 +26,7 @@ class TorchScriptModel(nn.Module):
         self.decoder = model.left_decoder
         self.right_decoder = model.right_decoder
         self.sos_id, self.eos_id = model.sos_id, model.eos_id
-        self.rate, self.look_ahead = SUBSAMPLING_RATE, RIGHT_CONTEXT
+        self.rate, self.look_ahead = model.encoder.embed.rate, model.encoder.embed.right_context
 
     @torch.jit.export
     def subsampling_rate(self) -> int:
@@ -79,7 +78,7 @@ class TorchScriptModel(nn.Module):
         cache = EncoderCache(
             attention, convolution, torch.full_like(cache.lens, frames), torch.full_like(cache.lens, offset)
         )
-        keys = frames + max(((xs.shape[1] - 1) // 2 - 1) // 2, 0)
+        keys = frames + max((xs.shape[1] - self.look_ahead - 1) // self.rate + 1, 0)
         keep = keys if required_cache_size < 0 else min(keys, required_cache_size)
         lens = torch.full_like(cache.lens, xs.shape[1])
         encoder_out, _, cache = self.encoder.forward_chunk(xs, lens, cache, keep)

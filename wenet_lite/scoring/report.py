@@ -24,6 +24,7 @@ class ResultRow:
     insertions, deletions, substitutions: errors.
     num_words: words of the reference.
     real_time_factor: seconds of computation a second of audio.
+    frame_ms: milliseconds an encoder frame.
     """
 
     test_set: str
@@ -35,6 +36,7 @@ class ResultRow:
     substitutions: int
     num_words: int
     real_time_factor: float
+    frame_ms: int
 
 
 def collect_results(exp_dir: Path) -> list[ResultRow]:
@@ -61,6 +63,7 @@ def collect_results(exp_dir: Path) -> list[ResultRow]:
                 substitutions=substitutions,
                 num_words=words,
                 real_time_factor=decode["real_time_factor"],
+                frame_ms=decode.get("frame_ms", 40),
             )
         )
     if not rows:
@@ -68,14 +71,14 @@ def collect_results(exp_dir: Path) -> list[ResultRow]:
     return sorted(rows, key=_place)
 
 
-def markdown_table(rows: Sequence[ResultRow], frame_ms: int = 40) -> str:
-    """The rows as a markdown table; a chunk is given in milliseconds of `frame_ms` an encoder frame."""
+def markdown_table(rows: Sequence[ResultRow]) -> str:
+    """The rows as a markdown table; a chunk is given in milliseconds."""
     header = ("set", "mode", "chunk", "WER %", "ins", "del", "sub", "words", "RTF")
     cells = [
         (
             row.test_set,
             row.mode,
-            "whole" if row.chunk_size < 0 else f"{row.chunk_size * frame_ms} ms",
+            "whole" if row.chunk_size < 0 else f"{row.chunk_size * row.frame_ms} ms",
             f"{row.wer:.2f}",
             str(row.insertions),
             str(row.deletions),

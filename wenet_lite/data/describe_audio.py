@@ -116,8 +116,7 @@ def describe_audio(sets: Sequence[MeasuredAudio], number: int) -> list[AudioDesc
         for name, of in columns.items()
     }
     return [
-        _describe(found, {name: spread[i] for name, spread in spreads.items()}, number)
-        for i, found in enumerate(sets)
+        _describe(found, {name: spread[i] for name, spread in spreads.items()}, number) for i, found in enumerate(sets)
     ]
 
 

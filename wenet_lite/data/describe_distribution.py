@@ -12,6 +12,9 @@ _NUM_BINS = 40
 _WHISKER = 5.0
 """Interquartile ranges beyond the quartiles at which the bins end: one wrong value must not squeeze all others."""
 
+_SAME = 1e-6
+"""Values that differ by less than this part of their size, or of 1, share a bin."""
+
 
 @dataclass(frozen=True)
 class Histogram:
@@ -84,7 +87,9 @@ def _common_edges(samples: Sequence[np.ndarray]) -> np.ndarray:
         return np.array([0.0, 1.0])
     bulks = [_bulk(values) for values in samples]
     low, high = min(low for low, _ in bulks), max(high for _, high in bulks)
-    step = _round_step((high - low) / _NUM_BINS) if high > low else _round_step(max(abs(high), 1.0) / _NUM_BINS)
+    size = max(abs(low), abs(high), 1.0)
+    span = high - low
+    step = round_step((span if span > _SAME * size else size) / _NUM_BINS)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     # rounded, as 3 * 0.1 is not 0.3
     return np.round(np.arange(first, max(last, first + 1) + 1) * step, 12)
@@ -97,7 +102,7 @@ def _bulk(values: np.ndarray) -> tuple[float, float]:
     return float(inside.min()), float(inside.max())
 
 
-def _round_step(step: float) -> float:
+def round_step(step: float) -> float:
     """The smallest of 1, 2, 2.5, 5 times a power of ten that is at least `step`."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= step * (1 - 1e-9))

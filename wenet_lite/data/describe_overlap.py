@@ -66,12 +66,29 @@ def overlaps(sets: Sequence[DataSet], number: int) -> tuple[Overlap, ...]:
     Returns:
         every kind for every pair, also where nothing is shared.
     """
+    if len(sets) == 1:
+        return ()
     found = []
     for kind, item_of in _KINDS.items():
-        items = [_count(data_set.utterances, item_of) for data_set in sets]
-        for (first, first_items), (second, second_items) in itertools.combinations(zip(sets, items), 2):
-            found.append(_overlap(kind, item_of, first, second, first_items, second_items, number))
+        counted = [_CountedItems(data_set, item_of, _count(data_set.utterances, item_of)) for data_set in sets]
+        found += [_overlap(kind, *pair, number) for pair in itertools.combinations(counted, 2)]
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class _CountedItems:
+    data_set: DataSet
+    item_of: Callable[[Utterance], str]
+    counts: dict[str, int]
+
+    def first_keys(self, items: Sequence[str]) -> dict[str, str]:
+        """For each of some items the first utterance that has it."""
+        wanted, keys = set(items), {}
+        if wanted:
+            for utterance in reversed(self.data_set.utterances):
+                if self.item_of(utterance) in wanted:
+                    keys[self.item_of(utterance)] = utterance.key
+        return keys
 
 
 def _count(utterances: Sequence[Utterance], item_of: Callable[[Utterance], str]) -> dict[str, int]:
@@ -83,39 +100,20 @@ def _count(utterances: Sequence[Utterance], item_of: Callable[[Utterance], str])
     return counts
 
 
-def _overlap(
-    kind: str,
-    item_of: Callable[[Utterance], str],
-    first: DataSet,
-    second: DataSet,
-    first_items: dict[str, int],
-    second_items: dict[str, int],
-    number: int,
-) -> Overlap:
-    shared = first_items.keys() & second_items.keys()
+def _overlap(kind: str, first: _CountedItems, second: _CountedItems, number: int) -> Overlap:
+    shared = first.counts.keys() & second.counts.keys()
     examples = heapq.nsmallest(number, shared, lambda item: (-len(item), item))
-    first_keys, second_keys = (_first_keys(data_set.utterances, item_of, examples) for data_set in (first, second))
-    first_utterances = sum(first_items[item] for item in shared)
-    second_utterances = sum(second_items[item] for item in shared)
+    first_keys, second_keys = first.first_keys(examples), second.first_keys(examples)
+    first_utterances = sum(first.counts[item] for item in shared)
+    second_utterances = sum(second.counts[item] for item in shared)
     return Overlap(
         kind=kind,
-        first=first.name,
-        second=second.name,
+        first=first.data_set.name,
+        second=second.data_set.name,
         count=len(shared),
         first_utterances=first_utterances,
         second_utterances=second_utterances,
-        first_share=first_utterances / max(len(first.utterances), 1),
-        second_share=second_utterances / max(len(second.utterances), 1),
+        first_share=first_utterances / max(len(first.data_set.utterances), 1),
+        second_share=second_utterances / max(len(second.data_set.utterances), 1),
         examples=tuple(SharedItem(item, first_keys[item], second_keys[item]) for item in examples),
     )
-
-
-def _first_keys(
-    utterances: Sequence[Utterance], item_of: Callable[[Utterance], str], items: Sequence[str]
-) -> dict[str, str]:
-    wanted, keys = set(items), {}
-    if wanted:
-        for utterance in reversed(utterances):
-            if item_of(utterance) in wanted:
-                keys[item_of(utterance)] = utterance.key
-    return keys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,14 +94,19 @@ def _read_directory(folder: Path, jobs: int, allow_pipes: bool) -> tuple[list[Ut
     spans, texts, speakers = read_spans(folder), read_table(folder / "text"), read_table(folder / "utt2spk")
     durations = _durations(folder / "utt2dur")
     has_segments = (folder / "segments").exists()
-    tables: dict[str, Container[str]] = {"text": texts, "utt2spk": speakers, "segments" if has_segments else "wav.scp": spans}
+    tables: dict[str, Collection[str]] = {
+        "text": texts,
+        "utt2spk": speakers,
+        "segments" if has_segments else "wav.scp": spans,
+    }
     if durations is not None:
         tables["utt2dur"] = durations
     utterances, left_out = [], []
+    complete = set(texts).intersection(*tables.values())
     for key in dict.fromkeys([*texts, *speakers]):
-        missing = [name for name, table in tables.items() if key not in table]
-        if missing:
-            left_out.append(Problem(key, f"is not in {' and '.join(missing)}"))
+        if key not in complete:
+            missing = " and ".join(name for name, table in tables.items() if key not in table)
+            left_out.append(Problem(key, f"is not in {missing}"))
             continue
         wav, start, end = spans[key]
         duration = 0.0
@@ -127,9 +132,7 @@ def _with_headers(
             info = audio_info(utterance.source)
         except AudioError as error:
             return Problem(utterance.key, str(error))
-        return replace(
-            utterance, duration=info.duration, num_samples=info.num_samples, sample_rate=info.sample_rate
-        )
+        return replace(utterance, duration=info.duration, num_samples=info.num_samples, sample_rate=info.sample_rate)
 
     with ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(with_header, utterances))

@@ -13,12 +13,12 @@ from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.options import DECODING_MODES, DecodingOptions, Hypothesis
 from wenet_lite.model.asr_model import AsrModel, ModelConfig
 from wenet_lite.model.decoder import TransformerDecoderConfig
-from wenet_lite.model.encoder import ConformerConfig
+from wenet_lite.model.encoder import EncoderConfig
 
 
 def make_model(vocab: int = 5, seed: int = 0) -> AsrModel:
     torch.manual_seed(seed)
-    encoder = ConformerConfig(8, 2, 16, 1, subsampling_channels=2, cnn_module_kernel=3)
+    encoder = EncoderConfig(8, 2, 16, 1, subsampling_channels=2, cnn_module_kernel=3)
     model = AsrModel(ModelConfig(encoder, TransformerDecoderConfig(2, 16, 1)), 20, vocab)
     for parameter in model.decoder.parameters():
         torch.nn.init.normal_(parameter, std=0.7)

@@ -9,21 +9,30 @@ from hypothesis import strategies as st
 
 from wenet_lite.errors import ConfigError
 from wenet_lite.model.asr_model import AsrModel, ModelConfig
+from wenet_lite.model.attention import DistanceMultiHeadedAttention, sinusoids
 from wenet_lite.model.decoder import TransformerDecoderConfig
-from wenet_lite.model.encoder import ConformerConfig, ConformerEncoder
+from wenet_lite.model.encoder import Encoder, EncoderConfig
 from wenet_lite.model.subsampling import required_frames, right_context, subsampled_length, subsampling_rate
 
 BINS = 20
 FRONT_ENDS = ["conv2d", "conv2d6", "conv2d8", "dwconv2d4"]
-CONFIG = ConformerConfig(
+POSITIONS = ["abs_pos", "rel_pos", "rel_pos_true"]
+TYPES = ["conformer", "transformer"]
+KINDS = {
+    "type": st.sampled_from(TYPES),
+    "pos_enc_layer_type": st.sampled_from(POSITIONS),
+    "input_layer": st.sampled_from(FRONT_ENDS),
+    "cnn_module_norm": st.sampled_from(["batch_norm", "layer_norm"]),
+}
+CONFIG = EncoderConfig(
     output_size=16, attention_heads=2, linear_units=32, num_blocks=2, subsampling_channels=4, cnn_module_kernel=7
 )
 
 
-def make_encoder(seed: int = 0, **changes) -> ConformerEncoder:
+def make_encoder(seed: int = 0, **changes) -> Encoder:
     """A small encoder in eval mode; batch norms have statistics that are not their initial ones."""
     torch.manual_seed(seed)
-    encoder = ConformerEncoder(dataclasses.replace(CONFIG, **changes), BINS)
+    encoder = Encoder(dataclasses.replace(CONFIG, **changes), BINS)
     for name, buffer in encoder.named_buffers():
         if "running" in name:
             buffer.uniform_(0.5, 1.5)
@@ -33,23 +42,22 @@ def make_encoder(seed: int = 0, **changes) -> ConformerEncoder:
     return encoder.eval()
 
 
-def encode_alone(encoder: ConformerEncoder, features, chunk_size: int = -1, left: int = -1):
+def encode_alone(encoder: Encoder, features, chunk_size: int = -1, left: int = -1):
     out, lens = encoder(features[None], torch.tensor([len(features)]), chunk_size, left)
     return out[0, : int(lens)]
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("norm", ["batch_norm", "layer_norm"])
 @pytest.mark.parametrize("causal", [True, False])
-@given(lengths=st.lists(st.integers(0, 120), min_size=1, max_size=4), front_end=st.sampled_from(FRONT_ENDS))
-@settings(max_examples=20, deadline=None)
-def test_alone_equals_in_any_batch(norm: str, causal: bool, lengths: list[int], front_end) -> None:
-    encoder = make_encoder(cnn_module_norm=norm, causal=causal, use_dynamic_chunk=causal, input_layer=front_end)
+@given(lengths=st.lists(st.integers(0, 120), min_size=1, max_size=4), kind=st.fixed_dictionaries(KINDS))
+@settings(max_examples=40, deadline=None)
+def test_alone_equals_in_any_batch(causal: bool, lengths: list[int], kind: dict) -> None:
+    encoder = make_encoder(causal=causal, use_dynamic_chunk=causal, **kind)
     rows = [torch.randn(n, BINS) for n in lengths]
     out, lens = encoder(
         torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=7.0), torch.tensor(lengths)
     )
-    assert lens.tolist() == [subsampled_length(n, front_end) for n in lengths]
+    assert lens.tolist() == [subsampled_length(n, kind["input_layer"]) for n in lengths]
     for row, together, length in zip(rows, out, lens):
         torch.testing.assert_close(together[:length], encode_alone(encoder, row), rtol=0, atol=1e-5)
 
@@ -59,12 +67,11 @@ def test_alone_equals_in_any_batch(norm: str, causal: bool, lengths: list[int], 
     frames=st.integers(15, 200),
     chunk_size=st.integers(1, 9),
     left=st.sampled_from([-1, 0, 1, 3]),
-    norm=st.sampled_from(["batch_norm", "layer_norm"]),
-    front_end=st.sampled_from(FRONT_ENDS),
+    kind=st.fixed_dictionaries(KINDS),
 )
-@settings(max_examples=50, deadline=None)
-def test_a_stream_equals_the_masked_utterance(frames: int, chunk_size: int, left: int, norm: str, front_end) -> None:
-    encoder = make_encoder(cnn_module_norm=norm, input_layer=front_end)
+@settings(max_examples=60, deadline=None)
+def test_a_stream_equals_the_masked_utterance(frames: int, chunk_size: int, left: int, kind: dict) -> None:
+    encoder = make_encoder(**kind)
     rate, window = encoder.embed.rate, encoder.embed.right_context + 1
     features = torch.randn(frames, BINS)
     expected = encode_alone(encoder, features, chunk_size, left)
@@ -72,18 +79,27 @@ def test_a_stream_equals_the_masked_utterance(frames: int, chunk_size: int, left
     outputs = []
     for start in range(0, frames - window + 1, rate * chunk_size):
         chunk = features[None, start : start + rate * (chunk_size - 1) + window]
-        keep = chunk_size * left if left >= 0 else int(cache.offset) + subsampled_length(chunk.shape[1], front_end)
+        keep = (
+            chunk_size * left
+            if left >= 0
+            else int(cache.offset) + subsampled_length(chunk.shape[1], kind["input_layer"])
+        )
         out, _, cache = encoder.forward_chunk(chunk, torch.tensor([chunk.shape[1]]), cache, keep)
         outputs.append(out[0])
     torch.testing.assert_close(torch.cat(outputs), expected, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
-@given(lengths=st.lists(st.integers(7, 150), min_size=2, max_size=4), left=st.integers(0, 3))
-@settings(max_examples=25, deadline=None)
-def test_batched_streams_equal_single_streams(lengths: list[int], left: int) -> None:
+@given(
+    lengths=st.lists(st.integers(7, 150), min_size=2, max_size=4),
+    left=st.integers(0, 3),
+    layers=st.sampled_from(TYPES),
+    positions=st.sampled_from(POSITIONS),
+)
+@settings(max_examples=40, deadline=None)
+def test_batched_streams_equal_single_streams(lengths: list[int], left: int, layers: str, positions: str) -> None:
     """Streams of different lengths step together; one that has ended brings no frames."""
-    encoder, chunk_size = make_encoder(), 4
+    encoder, chunk_size = make_encoder(type=layers, pos_enc_layer_type=positions), 4
     rows = [torch.randn(n, BINS) for n in lengths]
     cache = encoder.empty_cache(len(rows), chunk_size * left, rows[0])
     outputs: list[list[torch.Tensor]] = [[] for _ in rows]
@@ -99,9 +115,10 @@ def test_batched_streams_equal_single_streams(lengths: list[int], left: int) -> 
 
 
 @torch.no_grad()
-def test_positions_have_no_limit() -> None:
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_positions_have_no_limit(positions: str) -> None:
     """A stream goes on past any table of positions, in constant memory."""
-    encoder = make_encoder()
+    encoder = make_encoder(pos_enc_layer_type=positions)
     cache = encoder.empty_cache(1, 8, torch.zeros(1))
     cache = cache._replace(offset=torch.tensor([10_000_000]), lens=torch.tensor([8]))
     out, _, after = encoder.forward_chunk(torch.randn(1, 19, BINS), torch.tensor([19]), cache, 8)
@@ -170,4 +187,53 @@ def test_required_frames_are_the_fewest(front_end, frames: int) -> None:
 
 def test_too_few_feature_bins_are_refused() -> None:
     with pytest.raises(ConfigError, match="10 feature bins are too few for input_layer conv2d8"):
-        ConformerEncoder(dataclasses.replace(CONFIG, input_layer="conv2d8"), 10)
+        Encoder(dataclasses.replace(CONFIG, input_layer="conv2d8"), 10)
+
+
+@torch.no_grad()
+def test_true_distances_make_a_late_chunk_like_an_early_one() -> None:
+    features = torch.randn(1, 19, BINS)
+    for positions in POSITIONS:
+        encoder = make_encoder(pos_enc_layer_type=positions)
+        _, _, cache = encoder.forward_chunk(features, torch.tensor([19]), encoder.empty_cache(1, 8, features), 8)
+        late = cache._replace(offset=cache.offset + 90_000)  # an hour on
+        early_out, late_out = (encoder.forward_chunk(features, torch.tensor([19]), c, 8)[0] for c in (cache, late))
+        assert torch.equal(early_out, late_out) == (positions == "rel_pos_true")
+
+
+@torch.no_grad()
+def test_distance_attention_is_its_definition() -> None:
+    torch.manual_seed(0)
+    attention, x, cache = DistanceMultiHeadedAttention(2, 8, 0.0), torch.randn(1, 3, 8), torch.randn(1, 2, 4, 8)
+    distances = sinusoids(torch.arange(6, -3, -1), 8)[None]
+    mask = torch.rand(1, 3, 7) < 0.8
+    mask[..., 0] = True
+    out, keys_values = attention.forward_self(x, mask, distances, cache)
+    keys, values = keys_values.chunk(2, dim=-1)
+    expected = torch.zeros(2, 3, 4)
+    for head in range(2):
+        q = attention.linear_q(x)[0, :, 4 * head : 4 * head + 4]
+        for i in range(3):
+            scores = []
+            for j in range(7):
+                p = attention.linear_pos(sinusoids(torch.tensor(4 + i - j), 8))[4 * head : 4 * head + 4]
+                score = (q[i] + attention.pos_bias_u[head]) @ keys[0, head, j] + (q[i] + attention.pos_bias_v[head]) @ p
+                scores.append(score / 2 if mask[0, i, j] else torch.tensor(-torch.inf))
+            expected[head, i] = torch.stack(scores).softmax(0) @ values[0, head]
+    torch.testing.assert_close(out[0], attention.linear_out(expected.transpose(0, 1).flatten(1)), rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layers", TYPES)
+@pytest.mark.parametrize("positions", POSITIONS)
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_every_kind_can_be_scripted(layers: str, positions: str, front_end) -> None:
+    encoder = make_encoder(type=layers, pos_enc_layer_type=positions, input_layer=front_end)
+    scripted = torch.jit.script(encoder)
+    features, lens = torch.randn(2, 90, BINS), torch.tensor([90, 51])
+    torch.testing.assert_close(scripted(features, lens, 4, 1), encoder(features, lens, 4, 1), rtol=0, atol=1e-6)
+    cache = encoder.empty_cache(2, 4, features)
+    torch.testing.assert_close(
+        scripted.forward_chunk(features, lens, cache, 4)[0], encoder.forward_chunk(features, lens, cache, 4)[0],
+        rtol=0, atol=1e-6,
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from wenet_lite.model.asr_model import AsrModel, ModelConfig
 from wenet_lite.model.attention import sinusoids
 from wenet_lite.model.ctc import Ctc
 from wenet_lite.model.decoder import TransformerDecoderConfig
-from wenet_lite.model.encoder import ConformerConfig, ConformerEncoder
+from wenet_lite.model.encoder import Encoder, EncoderConfig
 from wenet_lite.model.mask import chunk_mask, padding_mask
 from wenet_lite.runtime.torchscript import TorchScriptModel
 
@@ -27,11 +27,11 @@ def weights(golden):
 
 
 @pytest.fixture(scope="module")
-def encoder(golden, weights) -> ConformerEncoder:
+def encoder(golden, weights) -> Encoder:
     conf = load_yaml(golden / "u2pp" / "train.yaml")
-    names = ConformerConfig.__dataclass_fields__
-    config = ConformerConfig(**{k: v for k, v in conf["encoder_conf"].items() if k in names})
-    encoder = ConformerEncoder(config, conf["input_dim"])
+    names = EncoderConfig.__dataclass_fields__
+    config = EncoderConfig(**{k: v for k, v in conf["encoder_conf"].items() if k in names})
+    encoder = Encoder(config, conf["input_dim"])
     # Position tables are computed here, not stored.
     state = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.") and ".pe" not in k}
     encoder.load_state_dict(state, strict=True)
@@ -96,9 +96,9 @@ def test_ctc_posteriors(encoder, ctc, reference) -> None:
 @pytest.fixture(scope="module")
 def model(golden, weights) -> AsrModel:
     conf = load_yaml(golden / "u2pp" / "train.yaml")
-    encoder_names, decoder_names = ConformerConfig.__dataclass_fields__, TransformerDecoderConfig.__dataclass_fields__
+    encoder_names, decoder_names = EncoderConfig.__dataclass_fields__, TransformerDecoderConfig.__dataclass_fields__
     config = ModelConfig(
-        encoder=ConformerConfig(**{k: v for k, v in conf["encoder_conf"].items() if k in encoder_names}),
+        encoder=EncoderConfig(**{k: v for k, v in conf["encoder_conf"].items() if k in encoder_names}),
         decoder=TransformerDecoderConfig(**{k: v for k, v in conf["decoder_conf"].items() if k in decoder_names}),
         ctc_weight=conf["model_conf"]["ctc_weight"],
         lsm_weight=conf["model_conf"]["lsm_weight"],

@@ -13,7 +13,7 @@ from wenet_lite.model.decoder import (
     TransformerDecoderConfig,
     reversed_tokens,
 )
-from wenet_lite.model.encoder import ConformerConfig, ConformerEncoder
+from wenet_lite.model.encoder import Encoder, EncoderConfig
 from wenet_lite.model.losses import PAD, ctc_loss, label_smoothing_loss, token_accuracy
 
 BLANK_ID = 0
@@ -30,7 +30,7 @@ class ModelConfig:
     reverse_weight: share of the right-to-left decoder in the attention loss.
     """
 
-    encoder: ConformerConfig = field(default_factory=ConformerConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
     decoder: TransformerDecoderConfig = field(default_factory=TransformerDecoderConfig)
     ctc_weight: float = 0.3
     lsm_weight: float = 0.1
@@ -75,7 +75,7 @@ class AsrModel(nn.Module):
         self.vocab_size = vocab_size
         self.blank_id, self.sos_id, self.eos_id = BLANK_ID, SOS_ID, EOS_ID
         dim = config.encoder.output_size
-        self.encoder = ConformerEncoder(config.encoder, input_dim)
+        self.encoder = Encoder(config.encoder, input_dim)
         self.ctc = Ctc(dim, vocab_size)
         self.decoder: TransformerDecoder | BiTransformerDecoder
         if config.decoder.r_num_blocks:

@@ -1,4 +1,4 @@
-"""Multi-head attention, plain and with WeNet's position term."""
+"""Multi-head attention, plain and with the positions of keys: WeNet's absolute ones, or true distances."""
 
 from __future__ import annotations
 
@@ -68,6 +68,27 @@ class MultiHeadedAttention(nn.Module):
         bias = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, self.masked).unsqueeze(1)
         return self._attend(q, k, v, bias)
 
+    def forward_self(self, x: Tensor, mask: Tensor, pos_emb: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """Attend from `x` to the cached frames and itself.
+
+        Args:
+            x: (batch, time, dim).
+            mask: (batch or 1, time or 1, cache_frames + time), true where a frame may look.
+            pos_emb: what the subclass needs of the keys' positions; nothing here.
+            cache: (batch, heads, cache_frames, 2 * d_k) keys and values of earlier frames.
+        Returns:
+            (batch, time, dim), and (batch, heads, cache_frames + time, 2 * d_k) keys and values.
+        """
+        q, k, v = self._with_cache(x, cache)
+        bias = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, self.masked).unsqueeze(1)
+        return self._attend(q, k, v, bias), torch.cat([k, v], dim=-1)
+
+    def _with_cache(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries of `x`; keys and values of the cached frames and of `x`; each (batch, heads, time, d_k)."""
+        k = torch.cat([cache[..., : self.d_k], self._heads(self.linear_k(x))], dim=2)
+        v = torch.cat([cache[..., self.d_k :], self._heads(self.linear_v(x))], dim=2)
+        return self._heads(self.linear_q(x)), k, v
+
     def _heads(self, x: Tensor) -> Tensor:
         """(batch, time, dim) to (batch, heads, time, d_k)."""
         return x.view(x.shape[0], x.shape[1], self.num_heads, self.d_k).transpose(1, 2)
@@ -95,20 +116,38 @@ class RelPositionMultiHeadedAttention(MultiHeadedAttention):
         nn.init.xavier_uniform_(self.pos_bias_v)
 
     def forward_self(self, x: Tensor, mask: Tensor, pos_emb: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
-        """Attend from `x` to the cached frames and itself.
+        """As in the base class.
 
         Args:
-            x: (batch, time, dim).
-            mask: (batch or 1, time or 1, cache_frames + time), true where a frame may look.
             pos_emb: (batch or 1, cache_frames + time, dim) embeddings of the keys' positions.
-            cache: (batch, heads, cache_frames, 2 * d_k) keys and values of earlier frames.
-        Returns:
-            (batch, time, dim), and (batch, heads, cache_frames + time, 2 * d_k) keys and values.
         """
-        q = self._heads(self.linear_q(x))
-        k = torch.cat([cache[..., : self.d_k], self._heads(self.linear_k(x))], dim=2)
-        v = torch.cat([cache[..., self.d_k :], self._heads(self.linear_v(x))], dim=2)
+        q, k, v = self._with_cache(x, cache)
         p = self._heads(self.linear_pos(pos_emb))
         of_key = (k * self.pos_bias_u.unsqueeze(1)).sum(-1) + (p * self.pos_bias_v.unsqueeze(1)).sum(-1)
         bias = (of_key / math.sqrt(self.d_k)).unsqueeze(2).masked_fill(~mask.unsqueeze(1), self.masked)
         return self._attend(q, k + p, v, bias), torch.cat([k, v], dim=-1)
+
+
+class DistanceMultiHeadedAttention(RelPositionMultiHeadedAttention):
+    """Self-attention with true relative positions (Dai et al., 2019, section 3.3), for utterances and for streams.
+
+    The score of key j for query i is ((q_i + u) . k_j + (q_i + v) . p_{i-j}) / sqrt(d_k): it knows the distance
+    alone, so the thousandth minute of a stream is like the first. Parameters as in `RelPositionMultiHeadedAttention`.
+    """
+
+    def forward_self(self, x: Tensor, mask: Tensor, pos_emb: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """As in the base class.
+
+        Args:
+            pos_emb: (1, cache_frames + 2 * time - 1, dim) embeddings of the distances from cache_frames + time - 1,
+                between the last query and the first key, down to 1 - time.
+        """
+        q, k, v = self._with_cache(x, cache)
+        time, keys = q.shape[2], k.shape[2]
+        p = self._heads(self.linear_pos(pos_emb))
+        of_distance = torch.matmul(q + self.pos_bias_v.unsqueeze(1), p.transpose(2, 3))
+        queries = torch.arange(time, device=x.device).unsqueeze(1)
+        index = time - 1 - queries + torch.arange(keys, device=x.device)
+        of_pair = of_distance.gather(3, index.expand(q.shape[0], q.shape[1], time, keys))
+        bias = (of_pair / math.sqrt(self.d_k)).masked_fill(~mask.unsqueeze(1), self.masked)
+        return self._attend(q + self.pos_bias_u.unsqueeze(1), k, v, bias), torch.cat([k, v], dim=-1)

@@ -1,4 +1,4 @@
-"""The shared encoder of U2 (Zhang et al., arXiv 2012.05481): a Conformer that streams."""
+"""The shared encoder of U2 (Zhang et al., arXiv 2012.05481): a Conformer or Transformer that streams."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 from wenet_lite.errors import ConfigError
 from wenet_lite.features.cmvn import GlobalCmvn
-from wenet_lite.model.attention import RelPositionMultiHeadedAttention, sinusoids
+from wenet_lite.model.attention import (
+    DistanceMultiHeadedAttention,
+    MultiHeadedAttention,
+    RelPositionMultiHeadedAttention,
+    sinusoids,
+)
 from wenet_lite.model.cache import EncoderCache, last_frames
 from wenet_lite.model.convolution import ConvolutionModule
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
@@ -20,16 +25,19 @@ from wenet_lite.model.subsampling import Conv2dSubsampling, SubsamplingType, sub
 
 
 @dataclass(frozen=True)
-class ConformerConfig:
+class EncoderConfig:
     """Keys as in WeNet's `encoder_conf`.
 
     Attributes:
+        type: kind of the layers; a Transformer's have no convolution.
         output_size: size of an encoder frame.
         attention_heads: heads; divides `output_size`.
         linear_units: hidden size of the feed-forward networks.
         num_blocks: layers.
         input_layer: the convolutional front end.
         subsampling_channels: channels of the front end's convolutions; `output_size` if null.
+        pos_enc_layer_type: `rel_pos` is WeNet's, which is really absolute; `rel_pos_true` knows distances alone and is
+            the choice for long streams; `abs_pos` adds sinusoids to the frames.
         cnn_module_kernel: frames of the depth-wise convolution.
         cnn_module_norm: normalisation inside the convolution module.
         causal: no layer looks ahead by convolution; needed for streaming.
@@ -38,12 +46,14 @@ class ConformerConfig:
         dropout_rate, positional_dropout_rate, attention_dropout_rate: probabilities.
     """
 
+    type: Literal["conformer", "transformer"] = "conformer"
     output_size: int = 256
     attention_heads: int = 4
     linear_units: int = 2048
     num_blocks: int = 12
     input_layer: SubsamplingType = "conv2d"
     subsampling_channels: int | None = None
+    pos_enc_layer_type: Literal["abs_pos", "rel_pos", "rel_pos_true"] = "rel_pos"
     cnn_module_kernel: int = 15
     cnn_module_norm: Literal["batch_norm", "layer_norm"] = "layer_norm"
     causal: bool = True
@@ -58,18 +68,18 @@ class ConformerConfig:
             raise ValueError(f"output_size {self.output_size} is not a multiple of twice attention_heads")
         if not self.causal and self.cnn_module_kernel % 2 == 0:
             raise ValueError("cnn_module_kernel must be odd in a model that is not causal")
-        if self.use_dynamic_chunk and not self.causal:
+        if self.use_dynamic_chunk and not self.causal and self.type == "conformer":
             raise ValueError("use_dynamic_chunk needs causal: true, for a centred convolution looks past its chunk")
 
 
 class ConformerLayer(nn.Module):
     """Half feed-forward, self-attention, convolution, half feed-forward, each pre-normed and residual."""
 
-    def __init__(self, config: ConformerConfig) -> None:
+    def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         dim = config.output_size
         self.feed_forward_macaron = _feed_forward(config)
-        self.self_attn = RelPositionMultiHeadedAttention(config.attention_heads, dim, config.attention_dropout_rate)
+        self.self_attn = _self_attention(config)
         self.conv_module = ConvolutionModule(dim, config.cnn_module_kernel, config.cnn_module_norm, config.causal)
         self.feed_forward = _feed_forward(config)
         self.norm_ff_macaron = nn.LayerNorm(dim)
@@ -103,8 +113,37 @@ class ConformerLayer(nn.Module):
         return self.norm_final(x), keys_values, convolution_cache
 
 
-class ConformerEncoder(nn.Module):
-    """CMVN, subsampling, Conformer layers.
+class TransformerLayer(nn.Module):
+    """Self-attention, feed-forward, each pre-normed and residual."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        dim = config.output_size
+        self.self_attn = _self_attention(config)
+        self.feed_forward = PositionwiseFeedForward(dim, config.linear_units, config.dropout_rate, nn.ReLU())
+        self.norm1 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(config.dropout_rate)
+
+    def forward(
+        self,
+        x: Tensor,
+        attention_mask: Tensor,
+        pos_emb: Tensor,
+        frame_mask: Tensor,
+        lens: Tensor,
+        attention_cache: Tensor,
+        convolution_cache: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `ConformerLayer.forward`; the convolution cache stays empty."""
+        attended, keys_values = self.self_attn.forward_self(self.norm1(x), attention_mask, pos_emb, attention_cache)
+        x = x + self.dropout(attended)
+        x = x + self.dropout(self.feed_forward(self.norm2(x)))
+        return x, keys_values, convolution_cache
+
+
+class Encoder(nn.Module):
+    """CMVN, subsampling, Conformer or Transformer layers.
 
     Whole utterances, chunk-masked utterances and true streams run the same layers; they differ in the
     mask and in the cache alone, and agree frame by frame.
@@ -116,20 +155,23 @@ class ConformerEncoder(nn.Module):
         ConfigError: if they are too few for the front end.
     """
 
-    def __init__(self, config: ConformerConfig, input_dim: int) -> None:
+    def __init__(self, config: EncoderConfig, input_dim: int) -> None:
         super().__init__()
         self.dim = config.output_size
         self.num_heads = config.attention_heads
         self.num_blocks = config.num_blocks
-        self.left_context = config.cnn_module_kernel - 1 if config.causal else 0
-        self.causal = config.causal
+        convolves = config.type == "conformer"
+        self.left_context = config.cnn_module_kernel - 1 if convolves and config.causal else 0
+        self.causal = config.causal or not convolves
+        self.positions = str(config.pos_enc_layer_type)
         self.global_cmvn = GlobalCmvn(input_dim)
         channels = config.subsampling_channels or self.dim
         if subsampled_length(input_dim, config.input_layer) == 0:
             raise ConfigError(f"{input_dim} feature bins are too few for input_layer {config.input_layer}")
         self.embed = Conv2dSubsampling(config.input_layer, input_dim, self.dim, channels)
         self.embed_dropout = nn.Dropout(config.positional_dropout_rate)
-        self.encoders = nn.ModuleList([ConformerLayer(config) for _ in range(config.num_blocks)])
+        layer = ConformerLayer if convolves else TransformerLayer
+        self.encoders = nn.ModuleList([layer(config) for _ in range(config.num_blocks)])
         self.after_norm = nn.LayerNorm(self.dim)
 
     def forward(
@@ -145,12 +187,13 @@ class ConformerEncoder(nn.Module):
         Returns:
             (batch, encoder_frames, dim) and (batch,) valid encoder frames.
         """
-        x, out_lens = self._embed(features, lens)
+        start = torch.zeros_like(lens)
+        x, out_lens = self._embed(features, lens, start)
         frame_mask = padding_mask(out_lens, x.shape[1])
         attention_mask = frame_mask.unsqueeze(1)
         if chunk_size > 0:
             attention_mask = attention_mask & chunk_mask(x.shape[1], chunk_size, num_left_chunks, x.device)
-        pos_emb = self._positions(torch.arange(x.shape[1], device=x.device).unsqueeze(0))
+        pos_emb = self._positions(start[:1], 0, x.shape[1])
         empty = self.empty_cache(x.shape[0], 0, x)
         for i, layer in enumerate(self.encoders):
             x, _, _ = layer(x, attention_mask, pos_emb, frame_mask, out_lens, empty.attention[i], empty.convolution[i])
@@ -188,13 +231,12 @@ class ConformerEncoder(nn.Module):
         Returns:
             (batch, encoder_frames, dim), (batch,) valid encoder frames, and the next cache.
         """
-        x, out_lens = self._embed(features, lens)
+        x, out_lens = self._embed(features, lens, cache.offset)
         time, cache_frames = x.shape[1], cache.attention.shape[3]
         frame_mask = padding_mask(out_lens, time)
         keys = torch.arange(cache_frames, device=x.device).unsqueeze(0)
         attention_mask = torch.cat([keys >= cache_frames - cache.lens.unsqueeze(1), frame_mask], dim=1).unsqueeze(1)
-        first_key = (cache.offset - cache_frames).unsqueeze(1)
-        pos_emb = self._positions(first_key + torch.arange(cache_frames + time, device=x.device))
+        pos_emb = self._positions(cache.offset, cache_frames, time)
         attention_caches: list[Tensor] = []
         convolution_caches: list[Tensor] = []
         missing = max(next_cache_frames - cache_frames, 0)
@@ -214,13 +256,33 @@ class ConformerEncoder(nn.Module):
         )
         return self.after_norm(x), out_lens, next_cache
 
-    def _embed(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+    def _embed(self, features: Tensor, lens: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
         x, out_lens = self.embed(self.global_cmvn(features), lens)
-        return self.embed_dropout(x * math.sqrt(self.dim)), out_lens
+        x = x * math.sqrt(self.dim)
+        if self.positions == "abs_pos":
+            x = x + sinusoids(offset.unsqueeze(1) + torch.arange(x.shape[1], device=x.device), self.dim)
+        return self.embed_dropout(x), out_lens
 
-    def _positions(self, positions: Tensor) -> Tensor:
+    def _positions(self, offset: Tensor, cache_frames: int, time: int) -> Tensor:
+        """What attention is told of positions, given (batch,) frames before the new ones."""
+        if self.positions == "abs_pos":
+            return torch.zeros(0, device=offset.device)
+        if self.positions == "rel_pos":
+            keys = torch.arange(cache_frames + time, device=offset.device)
+            positions = (offset - cache_frames).unsqueeze(1) + keys
+        else:
+            positions = torch.arange(cache_frames + time - 1, -time, -1, device=offset.device).unsqueeze(0)
         return self.embed_dropout(sinusoids(positions, self.dim))
 
 
-def _feed_forward(config: ConformerConfig) -> PositionwiseFeedForward:
+def _self_attention(config: EncoderConfig) -> MultiHeadedAttention:
+    kinds = {
+        "abs_pos": MultiHeadedAttention,
+        "rel_pos": RelPositionMultiHeadedAttention,
+        "rel_pos_true": DistanceMultiHeadedAttention,
+    }
+    return kinds[config.pos_enc_layer_type](config.attention_heads, config.output_size, config.attention_dropout_rate)
+
+
+def _feed_forward(config: EncoderConfig) -> PositionwiseFeedForward:
     return PositionwiseFeedForward(config.output_size, config.linear_units, config.dropout_rate, nn.SiLU())

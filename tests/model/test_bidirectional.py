@@ -16,7 +16,9 @@ from wenet_lite.model.asr_model import AsrModel, ModelConfig
 from wenet_lite.model.decoder import TransformerDecoderConfig, reversed_tokens
 from wenet_lite.model.encoder import EncoderConfig
 
-ENCODER = EncoderConfig(output_size=16, attention_heads=2, linear_units=32, num_blocks=1, subsampling_channels=4, cnn_module_kernel=5)
+ENCODER = EncoderConfig(
+    output_size=16, attention_heads=2, linear_units=32, num_blocks=1, subsampling_channels=4, cnn_module_kernel=5
+)
 
 
 def build(reverse_weight: float) -> AsrModel:

@@ -23,6 +23,7 @@ COMMANDS = {
     "score": "word error rate, as Kaldi's compute-wer prints it",
     "report": "table of a run's results",
     "export": "write a model directory with the TorchScript model",
+    "import_wenet": "turn a model directory of WeNet into an experiment directory",
     "transcribe": "recognise audio files with an exported model, streaming too",
     "doctor": "versions and checks for a bug report",
 }

@@ -25,6 +25,7 @@ COMMANDS = {
     "export": "write a model directory with the TorchScript model",
     "import_wenet": "turn a model directory of WeNet into an experiment directory",
     "transcribe": "recognise audio files with an exported model, streaming too",
+    "describe": "parameters, operations and latency of a configuration's model",
     "doctor": "versions and checks for a bug report",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from wenet_lite.model.ctc import Ctc
@@ -22,12 +23,36 @@ SOS_ID = EOS_ID = 2
 
 
 @dataclass(frozen=True)
+class MultiLevelConfig:
+    """Heads on intermediate layers, for training only (3M, arXiv 2204.03178; intermediate CTC, arXiv 2102.03216).
+
+    Attributes:
+        layers: encoder layers, counted from 1, whose output a CTC head and a decoder of their own read.
+        ctc_weight: share of their mean CTC loss in the model's.
+        attention_weight: share of their mean attention loss in the model's.
+        decoder_num_blocks: layers of their decoders; 0 for CTC heads alone.
+    """
+
+    layers: tuple[int, ...]
+    ctc_weight: float = 0.3
+    attention_weight: float = 0.3
+    decoder_num_blocks: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.layers or len(set(self.layers)) < len(self.layers) or min(self.layers) < 1:
+            raise ValueError("layers must be different numbers from 1")
+        if not (0 < self.ctc_weight < 1 and 0 <= self.attention_weight < 1):
+            raise ValueError("ctc_weight and attention_weight must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Attributes:
     encoder, decoder: their sizes and options.
     ctc_weight: share of the CTC loss; the attention decoder has the rest.
     lsm_weight: label smoothing of the attention decoder.
     reverse_weight: share of the right-to-left decoder in the attention loss.
+    multi_level: heads on intermediate layers in training; null for none.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -35,6 +60,7 @@ class ModelConfig:
     ctc_weight: float = 0.3
     lsm_weight: float = 0.1
     reverse_weight: float = 0.0
+    multi_level: MultiLevelConfig | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.ctc_weight <= 1.0:
@@ -43,6 +69,8 @@ class ModelConfig:
             raise ValueError(f"reverse_weight {self.reverse_weight} is not between 0 and 1")
         if (self.reverse_weight > 0) != (self.decoder.r_num_blocks > 0):
             raise ValueError("reverse_weight and decoder.r_num_blocks go together: both are 0, or neither")
+        if self.multi_level and max(self.multi_level.layers) >= self.encoder.num_blocks:
+            raise ValueError(f"multi_level.layers must come before layer {self.encoder.num_blocks}, the last")
         if self.encoder.output_size % (2 * self.decoder.attention_heads):
             raise ValueError("encoder.output_size is not a multiple of twice decoder.attention_heads")
 
@@ -58,6 +86,17 @@ class Losses:
 
     total: Tensor
     parts: dict[str, Tensor]
+
+
+class AuxiliaryHead(nn.Module):
+    """A CTC head and a decoder on an intermediate layer."""
+
+    def __init__(self, config: ModelConfig, vocab_size: int, num_blocks: int) -> None:
+        super().__init__()
+        dim = config.encoder.output_size
+        self.norm = nn.LayerNorm(dim)
+        self.ctc = Ctc(dim, vocab_size)
+        self.decoder = TransformerDecoder(config.decoder, dim, vocab_size, num_blocks) if num_blocks else None
 
 
 class AsrModel(nn.Module):
@@ -82,6 +121,11 @@ class AsrModel(nn.Module):
             self.decoder = BiTransformerDecoder(config.decoder, dim, vocab_size)
         else:
             self.decoder = TransformerDecoder(config.decoder, dim, vocab_size, config.decoder.num_blocks)
+        levels = config.multi_level
+        heads = levels.layers if levels else ()
+        self.auxiliary = nn.ModuleList(
+            [AuxiliaryHead(config, vocab_size, levels.decoder_num_blocks) for _ in heads if levels]
+        )
 
     @property
     def left_decoder(self) -> TransformerDecoder:
@@ -96,7 +140,13 @@ class AsrModel(nn.Module):
     @property
     def loss_parts(self) -> tuple[str, ...]:
         """Names of what `Losses.parts` holds."""
-        return ("ctc", "attention", *(["attention_reverse"] if self.right_decoder else []), "accuracy")
+        levels = self.config.multi_level
+        names = ["ctc", "attention", *(["attention_reverse"] if self.right_decoder else []), "accuracy"]
+        for layer in levels.layers if levels else ():
+            names.append(f"ctc_layer{layer}")
+            if levels and levels.decoder_num_blocks:
+                names.append(f"attention_layer{layer}")
+        return tuple(names)
 
     def forward(
         self,
@@ -116,7 +166,10 @@ class AsrModel(nn.Module):
             target_lens: (batch,) valid tokens.
             chunk_size, num_left_chunks: attention context, see `wenet_lite.model.mask`.
         """
-        encoder_out, encoder_lens = self.encoder(features, lens, chunk_size, num_left_chunks)
+        levels = self.config.multi_level
+        encoder_out, encoder_lens, intermediate = self.encoder.forward_levels(
+            features, lens, chunk_size, num_left_chunks, list(levels.layers) if levels else []
+        )
         ctc = ctc_loss(self.ctc(encoder_out), encoder_lens, targets, target_lens)
         inputs, outputs = self.add_sos_eos(targets, target_lens)
         logits = self.left_decoder(encoder_out, encoder_lens, inputs, target_lens + 1)
@@ -128,8 +181,30 @@ class AsrModel(nn.Module):
             parts["attention_reverse"] = label_smoothing_loss(reverse, of_right, self.config.lsm_weight)
             weight = self.config.reverse_weight
             attention = (1 - weight) * attention + weight * parts["attention_reverse"]
+        parts["accuracy"] = token_accuracy(logits.detach(), outputs)
+        if levels is not None:
+            auxiliary = self._auxiliary_losses(intermediate, encoder_lens, targets, target_lens)
+            ctc = _shared(ctc, auxiliary, "ctc", levels.ctc_weight)
+            attention = _shared(attention, auxiliary, "attention", levels.attention_weight)
+            parts.update(auxiliary)
         total = self.config.ctc_weight * ctc + (1 - self.config.ctc_weight) * attention
-        return Losses(total, {**parts, "accuracy": token_accuracy(logits.detach(), outputs)})
+        return Losses(total, parts)
+
+    def _auxiliary_losses(
+        self, intermediate: list[Tensor], lens: Tensor, targets: Tensor, target_lens: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses of the heads on intermediate layers, by name, each (batch,)."""
+        assert self.config.multi_level is not None
+        tokens, outputs = self.add_sos_eos(targets, target_lens)
+        losses = {}
+        for layer, x, head in zip(self.config.multi_level.layers, intermediate, self.auxiliary):
+            assert isinstance(head, AuxiliaryHead)
+            x = head.norm(x)
+            losses[f"ctc_layer{layer}"] = ctc_loss(head.ctc(x), lens, targets, target_lens)
+            if head.decoder is not None:
+                logits = head.decoder(x, lens, tokens, target_lens + 1)
+                losses[f"attention_layer{layer}"] = label_smoothing_loss(logits, outputs, self.config.lsm_weight)
+        return losses
 
     def ctc_log_probs(self, encoder_out: Tensor) -> Tensor:
         """(batch, frames, dim) to (batch, frames, vocab) log posteriors."""
@@ -148,6 +223,12 @@ class AsrModel(nn.Module):
         inputs = inputs.masked_fill(inputs == PAD, self.eos_id)
         outputs = nn.functional.pad(targets, (0, 1), value=PAD)
         return inputs, outputs.scatter(1, target_lens.unsqueeze(1), self.eos_id)
+
+
+def _shared(loss: Tensor, auxiliary: dict[str, Tensor], kind: str, weight: float) -> Tensor:
+    """A loss with `weight` of it given to the mean of the auxiliary losses of its kind, if there are any."""
+    others = [value for name, value in auxiliary.items() if name.startswith(f"{kind}_")]
+    return (1 - weight) * loss + weight * torch.stack(others).mean(dim=0) if others else loss
 
 
 def count_parameters(model: nn.Module) -> int:

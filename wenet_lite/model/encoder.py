@@ -187,6 +187,14 @@ class Encoder(nn.Module):
         Returns:
             (batch, encoder_frames, dim) and (batch,) valid encoder frames.
         """
+        no_levels: list[int] = []
+        out, out_lens, _ = self.forward_levels(features, lens, chunk_size, num_left_chunks, no_levels)
+        return out, out_lens
+
+    def forward_levels(
+        self, features: Tensor, lens: Tensor, chunk_size: int, num_left_chunks: int, levels: list[int]
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """As `forward`, and the outputs of the layers `levels` (from 1), each (batch, encoder_frames, dim), as well."""
         start = torch.zeros_like(lens)
         x, out_lens = self._embed(features, lens, start)
         frame_mask = padding_mask(out_lens, x.shape[1])
@@ -195,9 +203,12 @@ class Encoder(nn.Module):
             attention_mask = attention_mask & chunk_mask(x.shape[1], chunk_size, num_left_chunks, x.device)
         pos_emb = self._positions(start[:1], 0, x.shape[1])
         empty = self.empty_cache(x.shape[0], 0, x)
+        outputs: list[Tensor] = []
         for i, layer in enumerate(self.encoders):
             x, _, _ = layer(x, attention_mask, pos_emb, frame_mask, out_lens, empty.attention[i], empty.convolution[i])
-        return self.after_norm(x), out_lens
+            if i + 1 in levels:
+                outputs.append(x)
+        return self.after_norm(x), out_lens, outputs
 
     @torch.jit.export
     def empty_cache(self, batch_size: int, cache_frames: int, like: Tensor) -> EncoderCache:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wenet_lite.config import dump_yaml, from_dict, load_yaml
@@ -71,10 +71,14 @@ def load_model_dir(folder: str | os.PathLike[str]) -> LoadedModel:
 
 
 def load_model(description: ModelDescription, weights: Path, lang_dir: Path) -> LoadedModel:
-    """Build a model and load its weights strictly."""
+    """Build a model and load its weights strictly, without the heads that only training needs."""
     tokenizer = load_tokenizer(lang_dir)
-    model = AsrModel(description.model, description.features.num_mel_bins, tokenizer.vocab_size)
-    load_weights(model, load_tensors(weights), weights)
+    state = load_tensors(weights)
+    config = replace(description.model, multi_level=None)
+    if description.model.multi_level is not None:
+        state = {name: value for name, value in state.items() if not name.startswith("auxiliary.")}
+    model = AsrModel(config, description.features.num_mel_bins, tokenizer.vocab_size)
+    load_weights(model, state, weights)
     return LoadedModel(model.eval(), Fbank(description.features).eval(), tokenizer)
 
 
@@ -97,7 +101,8 @@ def seal_model_dir(description: ModelDescription, target: Path) -> None:
     """Write `model.yaml` with the hash of every file of the folder."""
     names = sorted(path.name for path in target.iterdir() if path.is_file() and path.name != "model.yaml")
     hashes = {name: _sha256(target / name) for name in names}
-    dump_yaml(ModelDescription(description.features, description.model, SCHEMA, hashes), target / "model.yaml")
+    model = replace(description.model, multi_level=None)
+    dump_yaml(ModelDescription(description.features, model, SCHEMA, hashes), target / "model.yaml")
 
 
 def _sha256(path: Path) -> str:

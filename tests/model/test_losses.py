@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wenet_lite.model.losses import PAD, ctc_loss, label_smoothing_loss, token_accuracy
+from wenet_lite.model.losses import PAD, consistency_loss, ctc_loss, label_smoothing_loss, token_accuracy
 
 
 @given(seed=st.integers(0, 1000), smoothing=st.sampled_from([0.0, 0.1, 0.5]), vocab=st.integers(2, 9))
@@ -36,3 +36,18 @@ def test_a_target_longer_than_the_input_costs_nothing_and_gives_no_gradient() ->
 def test_accuracy_counts_valid_tokens_only() -> None:
     logits = torch.eye(4)[[0, 1, 2, 3]].unsqueeze(0)
     assert token_accuracy(logits, torch.tensor([[0, 1, 0, PAD]])).item() == pytest.approx(2 / 3)
+
+
+def test_consistency_is_the_symmetric_divergence_of_valid_frames() -> None:
+    torch.manual_seed(0)
+    first, second = (torch.randn(2, 5, 4).log_softmax(-1).requires_grad_() for _ in range(2))
+    loss = consistency_loss(first, second, torch.tensor([5, 3]))
+    for row, length in enumerate([5, 3]):
+        p, q = first[row, :length].exp(), second[row, :length].exp()
+        expected = 0.5 * (q * (q / p).log()).sum() + 0.5 * (p * (p / q).log()).sum()
+        torch.testing.assert_close(loss[row], expected)
+    loss.sum().backward()  # a gradient flows to the one that follows, not to its target
+    torch.testing.assert_close(first.grad[0], -0.5 * second[0].detach().exp())
+    assert (first.grad[1, 3:] == 0).all()
+    same = first.detach()
+    assert consistency_loss(same, same, torch.tensor([5, 3])).abs().max() == 0

@@ -203,3 +203,11 @@ def test_noise_rooms_and_the_other_augmentations_train(toy: Toy, tmp_path: Path)
     spectrum = ["training.spec_sub={max_t: 5}", "training.spec_trim={max_t: 3}", "augment.volume_db=[-3, 3]"]
     assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=1", *augment, *spectrum)) == 0
     assert metrics(tmp_path)
+
+
+def test_two_views_are_trained_to_agree(toy: Toy, tmp_path: Path) -> None:
+    settings = ("training.max_epochs=2", "model.cr_ctc_weight=0.2")
+    assert train.main(toy.train_arguments(tmp_path, *settings)) == 0
+    consistency = [record["cr_ctc"] for record in metrics(tmp_path)]
+    assert all(0 < value < 1e3 for value in consistency)
+    assert "cr_ctc" not in metrics(tmp_path, "dev")[0]  # one view is measured there

@@ -15,7 +15,7 @@ from wenet_lite.model.decoder import (
     reversed_tokens,
 )
 from wenet_lite.model.encoder import Encoder, EncoderConfig
-from wenet_lite.model.losses import PAD, ctc_loss, label_smoothing_loss, token_accuracy
+from wenet_lite.model.losses import PAD, consistency_loss, ctc_loss, label_smoothing_loss, token_accuracy
 
 BLANK_ID = 0
 SOS_ID = EOS_ID = 2
@@ -53,6 +53,7 @@ class ModelConfig:
     lsm_weight: label smoothing of the attention decoder.
     reverse_weight: share of the right-to-left decoder in the attention loss.
     multi_level: heads on intermediate layers in training; null for none.
+    cr_ctc_weight: weight of the consistency between two views of an utterance in training (CR-CTC); 0 makes one view.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -61,10 +62,13 @@ class ModelConfig:
     lsm_weight: float = 0.1
     reverse_weight: float = 0.0
     multi_level: MultiLevelConfig | None = None
+    cr_ctc_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.ctc_weight <= 1.0:
             raise ValueError(f"ctc_weight {self.ctc_weight} is not between 0 and 1")
+        if self.cr_ctc_weight < 0:
+            raise ValueError(f"cr_ctc_weight {self.cr_ctc_weight} is negative")
         if not 0.0 <= self.reverse_weight <= 1.0:
             raise ValueError(f"reverse_weight {self.reverse_weight} is not between 0 and 1")
         if (self.reverse_weight > 0) != (self.decoder.r_num_blocks > 0):
@@ -139,7 +143,7 @@ class AsrModel(nn.Module):
 
     @property
     def loss_parts(self) -> tuple[str, ...]:
-        """Names of what `Losses.parts` holds."""
+        """Names of what `Losses.parts` of `forward` holds."""
         levels = self.config.multi_level
         names = ["ctc", "attention", *(["attention_reverse"] if self.right_decoder else []), "accuracy"]
         for layer in levels.layers if levels else ():
@@ -166,11 +170,48 @@ class AsrModel(nn.Module):
             target_lens: (batch,) valid tokens.
             chunk_size, num_left_chunks: attention context, see `wenet_lite.model.mask`.
         """
+        return self._losses(features, lens, targets, target_lens, chunk_size, num_left_chunks)[0]
+
+    def consistent_losses(
+        self,
+        views: tuple[Tensor, Tensor],
+        lens: Tensor,
+        targets: Tensor,
+        target_lens: Tensor,
+        chunk_size: int = -1,
+        num_left_chunks: int = -1,
+    ) -> Losses:
+        """Losses of two augmented views of a micro-batch: the means of both, and their consistency as part `cr_ctc`.
+
+        Args:
+            views: the features of each, (batch, frames, bins).
+            lens, targets, target_lens, chunk_size, num_left_chunks: as for `forward`, the same for both.
+        """
+        both, log_probs, encoder_lens = self._losses(
+            torch.cat(views), lens.repeat(2), targets.repeat(2, 1), target_lens.repeat(2), chunk_size, num_left_chunks
+        )
+        first, second = log_probs.chunk(2)
+        consistency = consistency_loss(first, second, encoder_lens[: len(lens)])
+        parts = {name: _mean_of_views(values) for name, values in both.parts.items()}
+        total = _mean_of_views(both.total) + self.config.cr_ctc_weight * consistency
+        return Losses(total, {**parts, "cr_ctc": consistency})
+
+    def _losses(
+        self,
+        features: Tensor,
+        lens: Tensor,
+        targets: Tensor,
+        target_lens: Tensor,
+        chunk_size: int,
+        num_left_chunks: int,
+    ) -> tuple[Losses, Tensor, Tensor]:
+        """The losses, (batch, frames, vocab) CTC log posteriors and (batch,) valid encoder frames."""
         levels = self.config.multi_level
         encoder_out, encoder_lens, intermediate = self.encoder.forward_levels(
             features, lens, chunk_size, num_left_chunks, list(levels.layers) if levels else []
         )
-        ctc = ctc_loss(self.ctc(encoder_out), encoder_lens, targets, target_lens)
+        log_probs = self.ctc(encoder_out)
+        ctc = ctc_loss(log_probs, encoder_lens, targets, target_lens)
         inputs, outputs = self.add_sos_eos(targets, target_lens)
         logits = self.left_decoder(encoder_out, encoder_lens, inputs, target_lens + 1)
         attention = label_smoothing_loss(logits, outputs, self.config.lsm_weight)
@@ -188,7 +229,7 @@ class AsrModel(nn.Module):
             attention = _shared(attention, auxiliary, "attention", levels.attention_weight)
             parts.update(auxiliary)
         total = self.config.ctc_weight * ctc + (1 - self.config.ctc_weight) * attention
-        return Losses(total, parts)
+        return Losses(total, parts), log_probs, encoder_lens
 
     def _auxiliary_losses(
         self, intermediate: list[Tensor], lens: Tensor, targets: Tensor, target_lens: Tensor
@@ -223,6 +264,11 @@ class AsrModel(nn.Module):
         inputs = inputs.masked_fill(inputs == PAD, self.eos_id)
         outputs = nn.functional.pad(targets, (0, 1), value=PAD)
         return inputs, outputs.scatter(1, target_lens.unsqueeze(1), self.eos_id)
+
+
+def _mean_of_views(values: Tensor) -> Tensor:
+    first, second = values.chunk(2)
+    return (first + second) / 2
 
 
 def _shared(loss: Tensor, auxiliary: dict[str, Tensor], kind: str, weight: float) -> Tensor:

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from wenet_lite.model.mask import padding_mask
+
 PAD = -1
 """Padding of target tokens."""
 
@@ -48,6 +50,24 @@ def label_smoothing_loss(logits: Tensor, targets: Tensor, smoothing: float) -> T
     if smoothing > 0:
         entropy -= smoothing * math.log(other)
     return (cross_entropy - entropy).masked_fill(targets == PAD, 0.0).sum(dim=1)
+
+
+def consistency_loss(first: Tensor, second: Tensor, lens: Tensor) -> Tensor:
+    """How far two views' CTC posteriors are from each other (CR-CTC, arXiv 2410.05101, equation 4).
+
+    The mean of both Kullback-Leibler divergences, each towards a target through which no gradient flows, summed over
+    the frames of an utterance.
+
+    Args:
+        first, second: (batch, frames, vocab) log posteriors.
+        lens: (batch,) valid frames.
+    Returns:
+        (batch,) losses.
+    """
+    divergence = torch.zeros_like(first[..., 0])
+    for target, other in ((second.detach(), first), (first.detach(), second)):
+        divergence = divergence + 0.5 * (target.exp() * (target - other)).sum(dim=-1)
+    return divergence.masked_fill(~padding_mask(lens, first.shape[1]), 0.0).sum(dim=1)
 
 
 def token_accuracy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -127,7 +129,8 @@ class Trainer:
             parameter.grad = torch.zeros_like(parameter)
         self._resume()
         self.monitor = Monitor(exp_dir, self.update, self.total_updates) if world.is_main else None
-        self.meter = Meter(device, recipe.model.loss_parts)
+        loss_parts = [*recipe.model.loss_parts, *(["cr_ctc"] if recipe.model.config.cr_ctc_weight else [])]
+        self.meter = Meter(device, loss_parts)
         self.bad_updates = 0
 
     def run(self) -> None:
@@ -170,22 +173,28 @@ class Trainer:
         draw = (self.recipe.seed * 1_000_003 + self.update) * 1_009 + number
         torch.manual_seed(draw)
         batch = batch.to(self.device)
-        features, lens = self._augmented(batch, *self.recipe.fbank(batch.waveforms, batch.num_samples))
-        losses = self.model(features, lens, batch.tokens, batch.token_lens, chunk.size, chunk.num_left_chunks)
+        features, lens = self.recipe.fbank(batch.waveforms, batch.num_samples)
+        draws = [utterance_draws(self.recipe.seed, batch.epoch, key, "spectrum") for key in batch.keys]
+        if self.config.spec_trim is not None:
+            lens = spec_trim(lens, self.config.spec_trim, draws)
+        view = self._augmented(features, lens, draws)
+        rest = (lens, batch.tokens, batch.token_lens, chunk.size, chunk.num_left_chunks)
+        if self.model.config.cr_ctc_weight:
+            losses = self.model.consistent_losses((view, self._augmented(features, lens, draws)), *rest)
+        else:
+            losses = self.model(view, *rest)
         (losses.total.sum() / num_utterances).backward()
         self.meter.add(losses.total, losses.parts, batch.num_samples)
 
-    def _augmented(self, batch: Batch, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+    def _augmented(self, features: Tensor, lens: Tensor, draws: Sequence[np.random.Generator]) -> Tensor:
+        """One view of (batch, frames, bins) features; drawn anew at each call."""
         config = self.config
-        draws = [utterance_draws(self.recipe.seed, batch.epoch, key, "spectrum") for key in batch.keys]
         if config.spec_augment is not None:
             mean = self.model.encoder.global_cmvn.mean
             features = spec_augment(features, lens, mean, config.spec_augment, draws)
         if config.spec_sub is not None:
             features = spec_sub(features, lens, config.spec_sub, draws)
-        if config.spec_trim is not None:
-            lens = spec_trim(lens, config.spec_trim, draws)
-        return features, lens
+        return features
 
     def _step(self) -> None:
         """Reduce over ranks, clip, and move the weights; a gradient that is not finite moves nothing."""

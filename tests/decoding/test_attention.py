@@ -18,7 +18,9 @@ from wenet_lite.model.encoder import EncoderConfig
 
 def make_model(vocab: int = 5, seed: int = 0) -> AsrModel:
     torch.manual_seed(seed)
-    encoder = EncoderConfig(8, 2, 16, 1, subsampling_channels=2, cnn_module_kernel=3)
+    encoder = EncoderConfig(
+        output_size=8, attention_heads=2, linear_units=16, num_blocks=1, subsampling_channels=2, cnn_module_kernel=3
+    )
     model = AsrModel(ModelConfig(encoder, TransformerDecoderConfig(2, 16, 1)), 20, vocab)
     for parameter in model.decoder.parameters():
         torch.nn.init.normal_(parameter, std=0.7)

@@ -29,6 +29,8 @@ def load_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
             tree = yaml.safe_load(stream)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration: {error.strerror}", path=path) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("is not UTF-8", path=path) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = None if mark is None else mark.line + 1

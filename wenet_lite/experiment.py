@@ -24,13 +24,14 @@ from wenet_lite.features.fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE, Fb
 from wenet_lite.model.asr_model import AsrModel, ModelConfig, required_encoder_frames
 from wenet_lite.model.subsampling import SubsamplingType, required_frames
 from wenet_lite.text.rules import TextRules
-from wenet_lite.text.tokenizer import UNKNOWN, Tokenizer, copy_lang_files, load_tokenizer
+from wenet_lite.text.tokenizer import UNKNOWN, WORD_START, Tokenizer, copy_lang_files, load_tokenizer
 from wenet_lite.training.trainer import Recipe, TrainingConfig
 from wenet_lite.training.validation import Validator
 
 _LOG = logging.getLogger(__name__)
 
 SCHEMA = 1
+_MANY_UNKNOWN = 0.01
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,11 @@ def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, devic
     for path, manifest, its_plan in ((paths.train_data, train, plan), (paths.dev_data, dev, dev_plan)):
         report_left_out(path, manifest, its_plan, config.training.max_bad_fraction, world)
     augmenter = Augmenter(config.augment, SAMPLE_RATE, config.seed)
-    dataset = SpeechDataset(train, tokenizer.encode, SAMPLE_RATE, augmenter)
-    dev_dataset = SpeechDataset(dev, tokenizer.encode, SAMPLE_RATE)
-    validator = Validator(dev_dataset, dev_plan, fbank, config.training.num_workers, world, device)
+    dataset = SpeechDataset(train, tokenizer.encode_transcript, SAMPLE_RATE, augmenter)
+    dev_dataset = SpeechDataset(dev, tokenizer.encode_transcript, SAMPLE_RATE)
+    validator = Validator(
+        dev_dataset, dev_plan, fbank, config.training.num_workers, world, device, config.training.max_bad_fraction
+    )
     return Recipe(model, fbank, dataset, plan, validator, config.training, config.seed, to_dict(config))
 
 
@@ -144,14 +147,22 @@ def plan_batches(
     frames = np.maximum(0, 1 + (samples - FRAME_LENGTH) // FRAME_SHIFT)
     needed = np.zeros(len(manifest), dtype=np.int64)
     unusable: dict[int, str] = {}
-    unknown = tokenizer.units[UNKNOWN]
+    silent = {tokenizer.units[UNKNOWN], tokenizer.units.get(WORD_START)}
+    num_units = num_unknown = 0
     for index, utterance in enumerate(manifest):
-        ids = tokenizer.encode(utterance.txt)
+        ids = tokenizer.encode_transcript(utterance.txt)
+        num_units += len(ids)
+        num_unknown += ids.count(tokenizer.units[UNKNOWN])
         needed[index] = required_frames(required_encoder_frames(ids), front_end)
         if not ids:
             unusable[index] = "has an empty transcript"
-        elif all(unit == unknown for unit in ids):
+        elif silent.issuperset(ids):
             unusable[index] = "has a transcript of unknown characters only"
+    if num_unknown > _MANY_UNKNOWN * num_units:
+        share = 100 * num_unknown / num_units
+        _LOG.warning(
+            "%s: %.1f %% of the units are unknown; is the lang directory of this text?", manifest.files[0], share
+        )
     if manifest.streamed:
         return ShardPlan(frames, needed, config, seed, unusable, shard_starts=manifest.starts)
     return BatchPlan(frames, needed, config, seed, unusable)

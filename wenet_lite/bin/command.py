@@ -14,7 +14,16 @@ from typing import NoReturn
 from wenet_lite.errors import WenetLiteError
 
 _AFTER_RANK_0_S = 3.0
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
+_DISK_ERRORS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+)
 Main = Callable[[Sequence[str] | None], int]
 
 

@@ -25,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-bad-fraction", type=float, default=0.01, help="unreadable utterances (%(default)s)")
     parser.add_argument("--allow-pipes", action="store_true", help="run the commands that wav.scp has for audio")
     args = parser.parse_args(argv)
+    if args.jobs < 1:
+        parser.error("--jobs must be at least 1")
 
     import torch
 
@@ -37,13 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     spans = [(_source(wav, args), start, end) for wav, start, end in read_spans(args.data_dir).values()]
     with process_group(torch.device("cpu")) as world:
         stats, failed = compute_cmvn(spans, config.features, args.jobs, world)
-        if not world.is_main:
-            return 0
-        for reason in failed.values():
-            _LOG.warning("left out: %s", reason)
+        if not spans:
+            raise DataError("has no utterance", path=args.data_dir)
+        if world.is_main:
+            for reason in failed.values():
+                _LOG.warning("left out: %s", reason)
         if len(failed) > args.max_bad_fraction * len(spans):
             example = next(iter(failed.values()))
             raise DataError(f"{len(failed)} of {len(spans)} utterances could not be read; such as {example}")
+        if not world.is_main:
+            return 0
         write_cmvn(stats, args.output)
         _LOG.info("%s: %d frames of %d utterances, %d left out", args.output, stats.num_frames, len(spans), len(failed))
     return 0

@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="headers read at a time (%(default)s)")
     parser.add_argument("--allow-pipes", action="store_true", help="run the commands that are listed for audio")
     args = parser.parse_args(argv)
+    if args.jobs < 1:
+        parser.error("--jobs must be at least 1")
     if args.index:
         count, failed = make_index(args.index, args.jobs, allow_pipes=args.allow_pipes)
         report_failed(args.index, count, failed, args.max_bad_fraction)
@@ -45,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def usable_utterances(args: argparse.Namespace, tokenizer: Tokenizer) -> list[Utterance]:
     """The utterances of `args.data_dir`, checked against the bounds on bad utterances and unknown units."""
     utterances, failed = utterances_of(args.data_dir, tokenizer.rules, allow_pipes=args.allow_pipes, jobs=args.jobs)
+    if not utterances and not failed:
+        raise DataError("has no utterance", path=args.data_dir)
     report_failed(args.data_dir, len(utterances) + len(failed), failed, args.max_bad_fraction)
     total = unknown = 0
     for utterance in utterances:

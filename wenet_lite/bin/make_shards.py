@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
     parser.add_argument("--allow-pipes", action="store_true", help="run the commands that wav.scp has for audio")
     args = parser.parse_args(argv)
+    if args.jobs < 1:
+        parser.error("--jobs must be at least 1")
     if args.verify:
         _LOG.info("%s: %d shards are what their indices describe", args.verify, verify_shards(args.verify, args.jobs))
         return 0
@@ -40,9 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--utterances-per-shard must be at least 1")
     utterances = usable_utterances(args, load_tokenizer(args.lang_dir))
     options = ShardOptions(args.utterances_per_shard, args.audio_format, args.sample_rate)
+    shard_list = os.path.join(args.output_dir, "shards.list")
+    if os.path.exists(shard_list):  # it must not list tars that are being replaced
+        os.unlink(shard_list)
     shards, failed = write_shards(utterances, args.output_dir, options, args.jobs)
     report_failed(args.data_dir, len(utterances), failed, args.max_bad_fraction)
-    shard_list = os.path.join(args.output_dir, "shards.list")
     write_shard_list(shards, shard_list)
     _LOG.info("%s: %d utterances in %d shards", shard_list, len(utterances) - len(failed), len(shards))
     return 0

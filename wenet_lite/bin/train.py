@@ -53,12 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         exp_dir = Path(args.exp_dir)
         if world.is_main:
             exp_dir.mkdir(parents=True, exist_ok=True)
-            write_experiment(config, paths, exp_dir)
             _LOG.info(
                 "%.2f M parameters on %s, %d processes of %d threads",
                 count_parameters(recipe.model) / 1e6, device, world.size, torch.get_num_threads(),
             )  # fmt: skip
-        Trainer(recipe, exp_dir, world, device).run()
+        trainer = Trainer(recipe, exp_dir, world, device)
+        if world.is_main:  # now that its checkpoint is known to fit
+            write_experiment(config, paths, exp_dir)
+        trainer.run()
     if world.size > 1:
         # All work is done, and threads of gloo can abort the shutdown of the interpreter: leave without one.
         logging.shutdown()

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", help="experiment YAML; its text section has the rules (default: upper case)")
     parser.add_argument("--output-dir", required=True, help="lang directory to make")
     args = parser.parse_args(argv)
-    section = load_yaml(args.config).get("text", {}) if args.config else {}
+    section = (load_yaml(args.config).get("text") or {}) if args.config else {}
     rules = from_dict(TextRules, section, path=args.config, at="text")
     transcripts = list(read_table(args.text).values())
     count = make_lang_dir(transcripts, rules, args.vocab_size, args.model_type, args.output_dir)

@@ -19,6 +19,7 @@ SUFFIXES = ("flac", "wav", "ogg", "opus", "mp3")
 _SEEKING_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF")
 _TAR_BLOCK = 512
 _PORTION = 1 << 23  # samples over all channels
+_NO_LENGTH = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class AudioCommand:
         Raises:
             AudioError: if it exits with another status than 0.
         """
-        done = subprocess.run(["bash", "-c", f"set -o pipefail; {self.command}"], capture_output=True, check=False)
+        words = ["bash", "-c", f"set -o pipefail; {self.command}"]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode:
             last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise AudioError(f"exited with status {done.returncode}{': ' * bool(last)}{last}", path=str(self))
@@ -99,7 +101,10 @@ class TarMember:
                 header, content = stream.read(_TAR_BLOCK), stream.read(self.num_bytes)
         except OSError as error:
             raise AudioError(f"cannot be read: {error.strerror}", path=str(self)) from error
-        if header[257:262] != b"ustar" or self.key.encode()[:99] not in header or len(content) < self.num_bytes:
+        # a name that is not ASCII stands in another block, with `?` here
+        names = {self.key.encode()[:99], self.key.encode("ascii", "replace")[:99]}
+        named = any(name in header for name in names)
+        if header[257:262] != b"ustar" or not named or len(content) < self.num_bytes:
             raise AudioError("is not where the index of its tar says", path=str(self))
         return io.BytesIO(content)
 
@@ -159,7 +164,7 @@ def audio_info(source: str | os.PathLike[str] | AudioSource) -> AudioInfo:
         info = soundfile.info(source.open())
     except (soundfile.LibsndfileError, OSError) as error:
         raise _undecodable(source, error) from error
-    return AudioInfo(info.frames, info.samplerate)
+    return AudioInfo(_known_length(info.frames, source), info.samplerate)
 
 
 def read_audio(
@@ -221,6 +226,12 @@ def _span(start_s: float | None, end_s: float | None, rate: int, frames: int) ->
     return first, max(first, last)
 
 
+def _known_length(frames: int, source: AudioSource) -> int:
+    if frames >= _NO_LENGTH:  # FLAC that was written to a pipe
+        raise AudioError("does not tell its length", path=str(source), cure="write it to a file, or as WAV")
+    return frames
+
+
 def _seeks_exactly(source: AudioFile) -> bool:
     try:
         return soundfile.info(source.open()).format in _SEEKING_FORMATS
@@ -237,7 +248,7 @@ def _decode(source: AudioSource, start_s: float | None, end_s: float | None) -> 
     try:
         with soundfile.SoundFile(source.open()) as file:
             rate = file.samplerate
-            first, last = _span(start_s, end_s, rate, file.frames)
+            first, last = _span(start_s, end_s, rate, _known_length(file.frames, source))
             if first:
                 file.seek(first)
             samples = _read_first_channel(file, last - first)

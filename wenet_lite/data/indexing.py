@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from wenet_lite.data.audio import audio_info
-from wenet_lite.data.list_index import IndexHeader, file_sha256, index_path, write_index
+from wenet_lite.data.list_index import INDEX_CURE, IndexHeader, file_sha256, index_path, write_index
 from wenet_lite.data.manifest import Utterance, is_shard_list, list_lines, local_path, read_shard_list, shard_index
 from wenet_lite.data.shards import tar_entries
 from wenet_lite.errors import AudioError, DataError
@@ -71,6 +71,8 @@ def _is_wrong(shard: str) -> bool:
     path = local_path(shard)
     if path is None:
         return True
+    if not os.path.exists(index_path(path)):
+        raise DataError("is missing", path=index_path(path), cure=INDEX_CURE)
     with open(index_path(path), "rb") as stream:
         header = IndexHeader.parse(stream.readline(), index_path(path))
     return header.is_stale(path) or header.sha256 not in ("", file_sha256(path))

@@ -151,8 +151,13 @@ def read_manifest(path: str | os.PathLike[str], *, allow_pipes: bool = False) ->
     builder = _Builder(allow_pipes)
     if is_shard_list(path):
         shards = read_shard_list(path, allow_pipes=allow_pipes)
-        for shard in shards:
-            builder.add_shard(shard, shard_index(shard, path))
+        indices = [shard_index(shard, path) for shard in shards]
+        if len(set(indices)) < len(indices):
+            raise DataError(
+                "has two shards with one index", path=path, cure="list each once, and name each differently"
+            )
+        for shard, index in zip(shards, indices):
+            builder.add_shard(shard, index)
     else:
         shards = ()
         builder.add_list(path)
@@ -246,10 +251,13 @@ class _Builder:
         with _open(path) as stream:
             for number, line in enumerate(stream, 1):
                 tree = parse_line(line, path, number)
-                if "num_samples" not in tree or "sample_rate" not in tree:
-                    if indexed is None:
-                        indexed = _index_of_list(path, number)
-                    entry = next(indexed, {})
+                lacking = "num_samples" not in tree or "sample_rate" not in tree
+                if indexed is None and lacking:
+                    indexed = _index_of_list(path, number)
+                    for _ in range(number - 1):
+                        next(indexed, {})
+                entry = {} if indexed is None else next(indexed, {})
+                if lacking:
                     if entry.get("key") != tree["key"]:
                         raise DataError("is not the list that its index describes", path=path, cure=INDEX_CURE)
                     tree = {**tree, **entry}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import logging
 import queue
 import subprocess
@@ -66,7 +67,7 @@ class ShardReader:
                         if index is not None:
                             self._held[index] = EncodedAudio(f"{shard}[{key}]", content)
                 break
-            except (OSError, tarfile.TarError, AudioError) as error:
+            except (OSError, http.client.HTTPException, tarfile.TarError, AudioError) as error:
                 reason = f"its shard broke off: {error}"
                 _LOG.warning("%s: attempt %d of %d: %s", shard, attempt + 1, _ATTEMPTS, error)
         for key, index in lacking.items():
@@ -87,7 +88,7 @@ def open_shard(shard: str) -> Iterator[IO[bytes]]:
             yield stream
     elif shard.endswith("|"):
         command = ["bash", "-c", f"set -o pipefail; {shard[:-1]}"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             yield process.stdout
             while process.stdout.read(1 << 16):  # what follows the end of the tar

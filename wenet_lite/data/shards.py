@@ -70,6 +70,7 @@ def _write_shard(utterances: Sequence[Utterance], path: str, options: ShardOptio
                 continue
             _add(tar, f"{utterance.key}.txt", utterance.txt.encode())
             _add(tar, f"{utterance.key}.{options.audio_format}", content)
+    Path(path).unlink(missing_ok=True)  # an index never lies beside a tar that it does not describe
     speakers = {utterance.key: utterance.speaker for utterance in utterances}
     entries = [{**entry, "speaker": speakers[entry["key"]]} for entry in tar_entries(temporary)]
     write_index(IndexHeader(os.path.getsize(temporary), file_sha256(temporary)), entries, index_path(path))

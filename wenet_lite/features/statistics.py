@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import torch
 from tqdm import tqdm
 
 from wenet_lite.data.audio import AudioCommand, AudioFile, read_audio, resample
 from wenet_lite.distributed import World, gather_objects
-from wenet_lite.errors import AudioError
+from wenet_lite.errors import AudioError, DataError
 from wenet_lite.features.cmvn import CmvnStats
 from wenet_lite.features.fbank import SAMPLE_RATE, Fbank, FbankConfig
 
@@ -40,8 +42,12 @@ def compute_cmvn(
     portions = [spans[first : first + _PORTION] for first in range(0, len(spans), _PORTION)]
     mine = portions[world.rank :: world.size]
     work = functools.partial(_stats_of, config=config)
-    with multiprocessing.get_context("spawn").Pool(num_jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        found = list(tqdm(pool.imap(work, mine), total=len(mine), unit="portion", disable=None))
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(num_jobs, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            found = list(tqdm(pool.map(work, mine), total=len(mine), unit="portion", disable=None))
+    except BrokenProcessPool as error:
+        raise DataError("a process that summed features was killed", cure="lower --jobs, if memory ran out") from error
     total = CmvnStats.of(torch.zeros(0, config.num_mel_bins))
     failed: dict[str, str] = {}
     of_ranks = gather_objects(found, world)

@@ -12,7 +12,7 @@ from typing import Literal
 from wenet_lite.config import dump_yaml
 from wenet_lite.errors import DataError
 from wenet_lite.text.rules import TextRules
-from wenet_lite.text.tokenizer import BPE_MODEL, UNKNOWN, WORD_START, write_units
+from wenet_lite.text.tokenizer import BPE_MODEL, LANG_FILES, UNKNOWN, WORD_START, write_units
 
 ModelType = Literal["unigram", "bpe", "char"]
 
@@ -35,12 +35,16 @@ def make_lang_dir(
     Returns:
         the number of units, special ones included: those pieces that occur in the transcripts.
     Raises:
-        DataError: if the text is empty or does not yield so many pieces.
+        DataError: if the text is empty or does not yield so many pieces, or the folder holds something else.
     """
     lines = [text for text in map(rules, transcripts) if text]
     if not lines:
         raise DataError("there is no text to train the BPE model on")
-    target = Path(output_dir)
+    target = Path(output_dir).resolve()
+    foreign = {path.name for path in target.iterdir()} - set(LANG_FILES) if target.is_dir() else set()
+    if foreign:
+        message = f"holds other files than a lang directory, such as {min(foreign)}"
+        raise DataError(message, path=output_dir, cure="choose a new folder")
     temporary = target.with_name(target.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)

@@ -27,7 +27,11 @@ class TextRules:
 
     def __call__(self, text: str) -> str:
         """Apply the rules; runs of white space become one space, none at the ends."""
-        if self.normalise:
+        if self.case == "upper":
+            text = text.upper()
+        elif self.case == "lower":
+            text = text.lower()
+        if self.normalise:  # after the case, which takes some letters apart
             text = unicodedata.normalize("NFC", text)
         if self.apostrophe == "straight":
             text = text.translate(dict.fromkeys(map(ord, _TYPOGRAPHIC), "'"))
@@ -35,8 +39,4 @@ class TextRules:
             text = text.translate(dict.fromkeys(map(ord, _TYPOGRAPHIC + "'")))
         if self.remove:
             text = text.translate({ord(character): None for character in self.remove})
-        if self.case == "upper":
-            text = text.upper()
-        elif self.case == "lower":
-            text = text.lower()
         return " ".join(text.split())

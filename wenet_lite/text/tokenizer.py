@@ -16,6 +16,8 @@ BLANK, UNKNOWN, SOS_EOS = "<blank>", "<unk>", "<sos/eos>"
 SPECIAL_UNITS = (BLANK, UNKNOWN, SOS_EOS)
 """The units with ids 0, 1 and 2."""
 BPE_MODEL = "bpe.model"
+LANG_FILES = ("units.txt", "text_rules.yaml", BPE_MODEL)
+"""What a lang directory holds; the last where units are sentencepiece's."""
 WORD_START = "▁"
 """What sentencepiece puts where a word begins."""
 
@@ -31,6 +33,8 @@ def read_units(path: str | os.PathLike[str]) -> dict[str, int]:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise DataError(f"cannot read the units: {error.strerror}", path=path, cure="stage 3 makes them") from error
+    except UnicodeDecodeError as error:
+        raise DataError("is not UTF-8", path=path, cure="stage 3 makes it") from error
     for number, line in enumerate(lines[:-1] if not lines[-1] else lines, 1):
         unit, _, index = line.rpartition(" ")
         if not unit or index != str(number - 1) or unit in units:
@@ -79,6 +83,10 @@ class Tokenizer(ABC):
         unknown = self.units[UNKNOWN]
         ids = [self.units.get(piece, unknown) for piece in self.split(text)]
         return ids if self.rules.unknown == "unit" else [index for index in ids if index != unknown]
+
+    def encode_transcript(self, text: str) -> list[int]:
+        """Unit ids of a text as it stands in a list; the rules change nothing where they have been applied."""
+        return self.encode(self.rules(text))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of unit ids; `▁` starts a word, special units other than `<unk>` are silent."""
@@ -131,7 +139,7 @@ def copy_lang_files(lang_dir: str | os.PathLike[str], target: str | os.PathLike[
     Raises:
         DataError: if it lacks units or text rules.
     """
-    for name in ("units.txt", "text_rules.yaml", BPE_MODEL):
+    for name in LANG_FILES:
         source = Path(lang_dir) / name
         if source.exists():
             shutil.copyfile(source, Path(target) / name)

@@ -101,7 +101,9 @@ def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str,
         *parents, leaf = dotted.split(".")
         node = result
         for parent in parents:
-            node = node.setdefault(parent, {})
+            if node.get(parent) is None:  # an optional section that is switched off
+                node[parent] = {}
+            node = node[parent]
             if not isinstance(node, dict):
                 raise ConfigError(f"--set {override}: '{parent}' is not a section")
         try:

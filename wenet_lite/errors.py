@@ -46,6 +46,10 @@ class AudioError(DataError):
     """An audio file that is missing, empty or cannot be decoded."""
 
 
+class InputError(WenetLiteError, ValueError):
+    """Features or caches that a model cannot take."""
+
+
 class CheckpointError(WenetLiteError):
     """A checkpoint or weight file that is torn, foreign or does not fit the model."""
 

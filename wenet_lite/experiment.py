@@ -21,7 +21,8 @@ from wenet_lite.distributed import World
 from wenet_lite.errors import ConfigError, DataError
 from wenet_lite.features.cmvn import read_cmvn, write_cmvn
 from wenet_lite.features.fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE, Fbank, FbankConfig
-from wenet_lite.model.asr_model import AsrModel, ModelConfig, required_encoder_frames
+from wenet_lite.model.asr_model import AsrModel, required_encoder_frames
+from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.model.subsampling import SubsamplingType, required_frames
 from wenet_lite.text.rules import TextRules
 from wenet_lite.text.tokenizer import UNKNOWN, WORD_START, Tokenizer, copy_lang_files, load_tokenizer

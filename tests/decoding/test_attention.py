@@ -11,9 +11,10 @@ from wenet_lite.decoding.attention_beam import AttentionBeamSearch
 from wenet_lite.decoding.attention_rescoring import AttentionRescoring
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.options import DECODING_MODES, DecodingOptions, Hypothesis
-from wenet_lite.model.asr_model import AsrModel, ModelConfig
+from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.decoder import TransformerDecoderConfig
-from wenet_lite.model.encoder import EncoderConfig
+from wenet_lite.model.encoder_config import EncoderConfig
+from wenet_lite.model.model_config import ModelConfig
 
 
 def make_model(vocab: int = 5, seed: int = 0) -> AsrModel:

@@ -7,12 +7,14 @@ from wenet_lite.config import load_yaml
 from wenet_lite.decoding.attention_beam import AttentionBeamSearch
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.options import DecodingOptions
-from wenet_lite.model.asr_model import AsrModel, ModelConfig
+from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.attention import sinusoids
 from wenet_lite.model.ctc import Ctc
 from wenet_lite.model.decoder import TransformerDecoderConfig
-from wenet_lite.model.encoder import Encoder, EncoderConfig
+from wenet_lite.model.encoder import Encoder
+from wenet_lite.model.encoder_config import EncoderConfig
 from wenet_lite.model.mask import chunk_mask, padding_mask
+from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.runtime.torchscript import TorchScriptModel
 
 

@@ -8,9 +8,11 @@ from toy import Toy
 
 from wenet_lite.bin import average, export, recognize, train
 from wenet_lite.config import load_yaml
-from wenet_lite.model.asr_model import AsrModel, ModelConfig, MultiLevelConfig
+from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.decoder import TransformerDecoderConfig
-from wenet_lite.model.encoder import EncoderConfig
+from wenet_lite.model.encoder_config import EncoderConfig
+from wenet_lite.model.model_config import ModelConfig
+from wenet_lite.model.multi_level import MultiLevelConfig
 
 ENCODER = EncoderConfig(
     output_size=16, attention_heads=2, linear_units=32, num_blocks=3, subsampling_channels=4, cnn_module_kernel=5
@@ -31,7 +33,7 @@ def losses(model: AsrModel):
 def test_each_loss_is_named_and_has_its_share(blocks: int) -> None:
     model = build(MultiLevelConfig((1, 2), ctc_weight=0.4, attention_weight=0.2, decoder_num_blocks=blocks))
     parts = losses(model).parts
-    assert set(parts) == set(model.loss_parts) and len(parts) == 3 + 2 * (1 + blocks)
+    assert set(parts) == set(model.loss_parts) and len(parts) == 4 + 2 * (1 + blocks)
     ctc = 0.6 * parts["ctc"] + 0.4 * (parts["ctc_layer1"] + parts["ctc_layer2"]) / 2
     attention = parts["attention"]
     if blocks:

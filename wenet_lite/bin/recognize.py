@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.runtime.model_dir import ModelDescription, load_model
 
     config = read_experiment(args.exp_dir / "train.yaml")
-    if args.chunk_size > 0 and not config.model.encoder.use_dynamic_chunk:
+    if args.chunk_size > 0 and not config.model.encoder.streams:
         raise ConfigError("was trained on whole utterances; --chunk-size needs use_dynamic_chunk", path=args.exp_dir)
     loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))

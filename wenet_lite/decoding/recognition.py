@@ -87,12 +87,19 @@ def recognize(
         started = time.perf_counter()
         batch = batch.to(device)
         features, lens = fbank(batch.waveforms, batch.num_samples)
-        encoder_out, encoder_lens = model.encoder(features, lens, options.chunk_size, options.num_left_chunks)
+        audio_seconds += float(batch.num_samples.sum()) / SAMPLE_RATE
+        long_enough = lens > model.encoder.embed.right_context
+        keys = [key for key, long in zip(batch.keys, long_enough.tolist()) if long]
+        failed.update({key: "is too short to be heard" for key in batch.keys if key not in keys})
+        if not keys:
+            continue
+        encoder_out, encoder_lens = model.encoder(
+            features[long_enough], lens[long_enough], options.chunk_size, options.num_left_chunks
+        )
         encoder_lens = encoder_lens.clone()  # waits for a GPU, so that the clock is right
         encoder_seconds += time.perf_counter() - started
-        audio_seconds += float(batch.num_samples.sum()) / SAMPLE_RATE
         for mode, found in decoder(encoder_out, encoder_lens, options.modes).items():
-            hyps[mode].update(zip(batch.keys, found))
+            hyps[mode].update(zip(keys, found))
     for key, reason in failed.items():
         _LOG.warning("utterance %s has an empty hypothesis: %s", key, reason)
         for found_in_mode in hyps.values():

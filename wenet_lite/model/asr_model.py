@@ -2,81 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from wenet_lite.model.ctc import Ctc
+from wenet_lite.model.ctc import Ctc, SelfConditioning
 from wenet_lite.model.decoder import (
     BiTransformerDecoder,
     TransformerDecoder,
-    TransformerDecoderConfig,
     reversed_tokens,
 )
-from wenet_lite.model.encoder import Encoder, EncoderConfig
-from wenet_lite.model.losses import PAD, consistency_loss, ctc_loss, label_smoothing_loss, token_accuracy
+from wenet_lite.model.encoder import Activations, Encoder
+from wenet_lite.model.losses import (
+    PAD,
+    consistency_loss,
+    ctc_loss,
+    has_no_alignment,
+    label_smoothing_loss,
+    token_accuracy,
+)
+from wenet_lite.model.mask import padding_mask
+from wenet_lite.model.mixture import expert_counts, routing_losses
+from wenet_lite.model.model_config import ModelConfig
+from wenet_lite.model.multi_level import AuxiliaryHead
 
 BLANK_ID = 0
 SOS_ID = EOS_ID = 2
 """`<sos/eos>` of units.txt."""
-
-
-@dataclass(frozen=True)
-class MultiLevelConfig:
-    """Heads on intermediate layers, for training only (3M, arXiv 2204.03178; intermediate CTC, arXiv 2102.03216).
-
-    Attributes:
-        layers: encoder layers, counted from 1, whose output a CTC head and a decoder of their own read.
-        ctc_weight: share of their mean CTC loss in the model's.
-        attention_weight: share of their mean attention loss in the model's.
-        decoder_num_blocks: layers of their decoders; 0 for CTC heads alone.
-    """
-
-    layers: tuple[int, ...]
-    ctc_weight: float = 0.3
-    attention_weight: float = 0.3
-    decoder_num_blocks: int = 1
-
-    def __post_init__(self) -> None:
-        if not self.layers or len(set(self.layers)) < len(self.layers) or min(self.layers) < 1:
-            raise ValueError("layers must be different numbers from 1")
-        if not (0 < self.ctc_weight < 1 and 0 <= self.attention_weight < 1):
-            raise ValueError("ctc_weight and attention_weight must lie between 0 and 1")
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Attributes:
-    encoder, decoder: their sizes and options.
-    ctc_weight: share of the CTC loss; the attention decoder has the rest.
-    lsm_weight: label smoothing of the attention decoder.
-    reverse_weight: share of the right-to-left decoder in the attention loss.
-    multi_level: heads on intermediate layers in training; null for none.
-    cr_ctc_weight: weight of the consistency between two views of an utterance in training (CR-CTC); 0 makes one view.
-    """
-
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    decoder: TransformerDecoderConfig = field(default_factory=TransformerDecoderConfig)
-    ctc_weight: float = 0.3
-    lsm_weight: float = 0.1
-    reverse_weight: float = 0.0
-    multi_level: MultiLevelConfig | None = None
-    cr_ctc_weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.ctc_weight <= 1.0:
-            raise ValueError(f"ctc_weight {self.ctc_weight} is not between 0 and 1")
-        if self.cr_ctc_weight < 0:
-            raise ValueError(f"cr_ctc_weight {self.cr_ctc_weight} is negative")
-        if not 0.0 <= self.reverse_weight <= 1.0:
-            raise ValueError(f"reverse_weight {self.reverse_weight} is not between 0 and 1")
-        if (self.reverse_weight > 0) != (self.decoder.r_num_blocks > 0):
-            raise ValueError("reverse_weight and decoder.r_num_blocks go together: both are 0, or neither")
-        if self.multi_level and max(self.multi_level.layers) >= self.encoder.num_blocks:
-            raise ValueError(f"multi_level.layers must come before layer {self.encoder.num_blocks}, the last")
-        if self.encoder.output_size % (2 * self.decoder.attention_heads):
-            raise ValueError("encoder.output_size is not a multiple of twice decoder.attention_heads")
 
 
 @dataclass(frozen=True)
@@ -85,22 +38,15 @@ class Losses:
 
     Attributes:
         total: what is minimised.
-        parts: its terms by name, and the token accuracy of the left-to-right decoder; see `AsrModel.loss_parts`.
+        parts: its terms by name; `accuracy`, that of the left-to-right decoder's tokens; and `no_alignment`, 1 where
+            the transcript is too long for CTC, whose loss is then 0. See `AsrModel.loss_parts`. Losses of routing are
+            those of the whole micro-batch.
+        expert_counts: (layers with experts, experts) frames that each was given; None without experts.
     """
 
     total: Tensor
     parts: dict[str, Tensor]
-
-
-class AuxiliaryHead(nn.Module):
-    """A CTC head and a decoder on an intermediate layer."""
-
-    def __init__(self, config: ModelConfig, vocab_size: int, num_blocks: int) -> None:
-        super().__init__()
-        dim = config.encoder.output_size
-        self.norm = nn.LayerNorm(dim)
-        self.ctc = Ctc(dim, vocab_size)
-        self.decoder = TransformerDecoder(config.decoder, dim, vocab_size, num_blocks) if num_blocks else None
+    expert_counts: Tensor | None = None
 
 
 class AsrModel(nn.Module):
@@ -118,18 +64,20 @@ class AsrModel(nn.Module):
         self.vocab_size = vocab_size
         self.blank_id, self.sos_id, self.eos_id = BLANK_ID, SOS_ID, EOS_ID
         dim = config.encoder.output_size
-        self.encoder = Encoder(config.encoder, input_dim)
+        levels, moe = config.multi_level, config.encoder.moe
+        conditioned = levels.layers if levels and levels.self_conditioning else ()
+        self.encoder = Encoder(config.encoder, input_dim, conditioned, vocab_size)
         self.ctc = Ctc(dim, vocab_size)
         self.decoder: TransformerDecoder | BiTransformerDecoder
         if config.decoder.r_num_blocks:
             self.decoder = BiTransformerDecoder(config.decoder, dim, vocab_size)
         else:
             self.decoder = TransformerDecoder(config.decoder, dim, vocab_size, config.decoder.num_blocks)
-        levels = config.multi_level
         heads = levels.layers if levels else ()
         self.auxiliary = nn.ModuleList(
-            [AuxiliaryHead(config, vocab_size, levels.decoder_num_blocks) for _ in heads if levels]
+            [AuxiliaryHead(levels, config.decoder, dim, vocab_size) for _ in heads if levels]
         )
+        self.embedding_ctc = Ctc(dim, vocab_size) if moe and moe.embedding_ctc_weight else None
 
     @property
     def left_decoder(self) -> TransformerDecoder:
@@ -144,13 +92,15 @@ class AsrModel(nn.Module):
     @property
     def loss_parts(self) -> tuple[str, ...]:
         """Names of what `Losses.parts` of `forward` holds."""
-        levels = self.config.multi_level
-        names = ["ctc", "attention", *(["attention_reverse"] if self.right_decoder else []), "accuracy"]
+        levels, moe = self.config.multi_level, self.config.encoder.moe
+        names = ["ctc", "attention", *(["attention_reverse"] if self.right_decoder else []), "accuracy", "no_alignment"]
         for layer in levels.layers if levels else ():
             names.append(f"ctc_layer{layer}")
             if levels and levels.decoder_num_blocks:
                 names.append(f"attention_layer{layer}")
-        return tuple(names)
+        if self.embedding_ctc is not None:
+            names.append("ctc_embedding")
+        return (*names, "sparsity", "importance") if moe else tuple(names)
 
     def forward(
         self,
@@ -194,7 +144,7 @@ class AsrModel(nn.Module):
         consistency = consistency_loss(first, second, encoder_lens[: len(lens)])
         parts = {name: _mean_of_views(values) for name, values in both.parts.items()}
         total = _mean_of_views(both.total) + self.config.cr_ctc_weight * consistency
-        return Losses(total, {**parts, "cr_ctc": consistency})
+        return Losses(total, {**parts, "cr_ctc": consistency}, both.expert_counts)
 
     def _losses(
         self,
@@ -207,45 +157,73 @@ class AsrModel(nn.Module):
     ) -> tuple[Losses, Tensor, Tensor]:
         """The losses, (batch, frames, vocab) CTC log posteriors and (batch,) valid encoder frames."""
         levels = self.config.multi_level
-        encoder_out, encoder_lens, intermediate = self.encoder.forward_levels(
+        encoded = self.encoder.activations(
             features, lens, chunk_size, num_left_chunks, list(levels.layers) if levels else []
         )
-        log_probs = self.ctc(encoder_out)
-        ctc = ctc_loss(log_probs, encoder_lens, targets, target_lens)
+        log_probs = self.ctc(encoded.out)
+        ctc = ctc_loss(log_probs, encoded.lens, targets, target_lens)
         inputs, outputs = self.add_sos_eos(targets, target_lens)
-        logits = self.left_decoder(encoder_out, encoder_lens, inputs, target_lens + 1)
+        logits = self.left_decoder(encoded.out, encoded.lens, inputs, target_lens + 1)
         attention = label_smoothing_loss(logits, outputs, self.config.lsm_weight)
         parts = {"ctc": ctc, "attention": attention}
         if self.right_decoder is not None:
             inputs, of_right = self.add_sos_eos(reversed_tokens(targets, target_lens), target_lens)
-            reverse = self.right_decoder(encoder_out, encoder_lens, inputs, target_lens + 1)
+            reverse = self.right_decoder(encoded.out, encoded.lens, inputs, target_lens + 1)
             parts["attention_reverse"] = label_smoothing_loss(reverse, of_right, self.config.lsm_weight)
             weight = self.config.reverse_weight
             attention = (1 - weight) * attention + weight * parts["attention_reverse"]
         parts["accuracy"] = token_accuracy(logits.detach(), outputs)
+        parts["no_alignment"] = has_no_alignment(encoded.lens, targets, target_lens).float()
         if levels is not None:
-            auxiliary = self._auxiliary_losses(intermediate, encoder_lens, targets, target_lens)
+            auxiliary = self._auxiliary_losses(encoded, targets, target_lens)
             ctc = _shared(ctc, auxiliary, "ctc", levels.ctc_weight)
             attention = _shared(attention, auxiliary, "attention", levels.attention_weight)
             parts.update(auxiliary)
         total = self.config.ctc_weight * ctc + (1 - self.config.ctc_weight) * attention
-        return Losses(total, parts), log_probs, encoder_lens
+        moe = self.config.encoder.moe
+        if moe is None:
+            return Losses(total, parts), log_probs, encoded.lens
+        routing, counts = self._routing_losses(encoded, targets, target_lens)
+        total = total + moe.sparsity_weight * routing["sparsity"] + moe.importance_weight * routing["importance"]
+        if self.embedding_ctc is not None:
+            total = total + moe.embedding_ctc_weight * routing["ctc_embedding"]
+        return Losses(total, {**parts, **routing}, counts), log_probs, encoded.lens
 
-    def _auxiliary_losses(
-        self, intermediate: list[Tensor], lens: Tensor, targets: Tensor, target_lens: Tensor
-    ) -> dict[str, Tensor]:
+    def _auxiliary_losses(self, encoded: Activations, targets: Tensor, target_lens: Tensor) -> dict[str, Tensor]:
         """Losses of the heads on intermediate layers, by name, each (batch,)."""
         assert self.config.multi_level is not None
         tokens, outputs = self.add_sos_eos(targets, target_lens)
         losses = {}
-        for layer, x, head in zip(self.config.multi_level.layers, intermediate, self.auxiliary):
+        for layer, x, head in zip(self.config.multi_level.layers, encoded.levels, self.auxiliary):
             assert isinstance(head, AuxiliaryHead)
-            x = head.norm(x)
-            losses[f"ctc_layer{layer}"] = ctc_loss(head.ctc(x), lens, targets, target_lens)
+            conditioning = self.encoder.conditioning[layer - 1]
+            if isinstance(conditioning, SelfConditioning):
+                log_probs = conditioning.log_probs(x)
+            else:
+                assert head.ctc is not None and head.norm is not None
+                log_probs = head.ctc(head.norm(x))
+            losses[f"ctc_layer{layer}"] = ctc_loss(log_probs, encoded.lens, targets, target_lens)
             if head.decoder is not None:
-                logits = head.decoder(x, lens, tokens, target_lens + 1)
+                assert head.norm is not None
+                logits = head.decoder(head.norm(x), encoded.lens, tokens, target_lens + 1)
                 losses[f"attention_layer{layer}"] = label_smoothing_loss(logits, outputs, self.config.lsm_weight)
         return losses
+
+    def _routing_losses(
+        self, encoded: Activations, targets: Tensor, target_lens: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Losses of the mixture of experts, by name, each (batch,), and the frames of each expert of each layer."""
+        moe = self.config.encoder.moe
+        assert moe is not None
+        mask = padding_mask(encoded.lens, encoded.out.shape[1])
+        by_layer = [torch.stack(routing_losses(probabilities, mask)) for probabilities in encoded.routing]
+        sparsity, importance = torch.stack(by_layer).sum(dim=0)
+        losses = {"sparsity": sparsity.expand(len(targets)), "importance": importance.expand(len(targets))}
+        if self.embedding_ctc is not None:
+            log_probs = self.embedding_ctc(encoded.embedding)
+            losses["ctc_embedding"] = ctc_loss(log_probs, encoded.lens, targets, target_lens)
+        counts = [expert_counts(probabilities, mask, moe.top_k) for probabilities in encoded.routing]
+        return losses, torch.stack(counts)
 
     def ctc_log_probs(self, encoder_out: Tensor) -> Tensor:
         """(batch, frames, dim) to (batch, frames, vocab) log posteriors."""

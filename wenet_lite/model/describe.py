@@ -54,7 +54,7 @@ def model_costs(model: AsrModel, input_dim: int) -> ModelCosts:
         out, _ = encoder(torch.zeros(1, frames, input_dim), torch.tensor([frames]))
         model.ctc_log_probs(out)
     frame_ms, front_end_ms = encoder.embed.rate * _FRAME_MS, encoder.embed.right_context * _FRAME_MS
-    streams = model.config.encoder.use_dynamic_chunk
+    streams = model.config.encoder.streams
     chunk_ms = _CHUNK_SIZE * frame_ms if streams else 0
     cache = encoder.empty_cache(1, _CHUNK_SIZE * _NUM_LEFT_CHUNKS, torch.zeros(1))
     return ModelCosts(

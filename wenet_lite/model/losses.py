@@ -29,6 +29,18 @@ def ctc_loss(log_probs: Tensor, lens: Tensor, targets: Tensor, target_lens: Tens
     )
 
 
+def has_no_alignment(lens: Tensor, targets: Tensor, target_lens: Tensor) -> Tensor:
+    """(batch,), true where a target needs more frames than there are: one a token, one blank between equal neighbours.
+
+    Args:
+        lens: (batch,) valid frames.
+        targets: (batch, length), padded by PAD.
+        target_lens: (batch,).
+    """
+    repeats = (targets[:, 1:] == targets[:, :-1]) & (targets[:, 1:] != PAD)
+    return target_lens + repeats.sum(dim=1) > lens
+
+
 def label_smoothing_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     """Kullback-Leibler divergence from smoothed targets, summed over the tokens of an utterance.
 

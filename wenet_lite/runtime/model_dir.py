@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wenet_lite.config import dump_yaml, from_dict, load_yaml
 from wenet_lite.errors import CheckpointError
 from wenet_lite.features.fbank import Fbank, FbankConfig
-from wenet_lite.model.asr_model import AsrModel, ModelConfig
+from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.model.model_config import TRAINING_ONLY, ModelConfig
 from wenet_lite.model.weights import load_tensors, load_weights, save_atomically
 from wenet_lite.text.tokenizer import Tokenizer, copy_lang_files, load_tokenizer
 
@@ -74,9 +75,9 @@ def load_model(description: ModelDescription, weights: Path, lang_dir: Path) -> 
     """Build a model and load its weights strictly, without the heads that only training needs."""
     tokenizer = load_tokenizer(lang_dir)
     state = load_tensors(weights)
-    config = replace(description.model, multi_level=None)
-    if description.model.multi_level is not None:
-        state = {name: value for name, value in state.items() if not name.startswith("auxiliary.")}
+    config = description.model.shipped
+    if config != description.model:
+        state = {name: value for name, value in state.items() if not name.startswith(TRAINING_ONLY)}
     model = AsrModel(config, description.features.num_mel_bins, tokenizer.vocab_size)
     load_weights(model, state, weights)
     return LoadedModel(model.eval(), Fbank(description.features).eval(), tokenizer)
@@ -101,8 +102,7 @@ def seal_model_dir(description: ModelDescription, target: Path) -> None:
     """Write `model.yaml` with the hash of every file of the folder."""
     names = sorted(path.name for path in target.iterdir() if path.is_file() and path.name != "model.yaml")
     hashes = {name: _sha256(target / name) for name in names}
-    model = replace(description.model, multi_level=None)
-    dump_yaml(ModelDescription(description.features, model, SCHEMA, hashes), target / "model.yaml")
+    dump_yaml(ModelDescription(description.features, description.model.shipped, SCHEMA, hashes), target / "model.yaml")
 
 
 def _sha256(path: Path) -> str:

@@ -96,7 +96,7 @@ class Recognizer:
         Raises:
             ConfigError: if the model was not trained to stream.
         """
-        if not self.loaded.model.config.encoder.use_dynamic_chunk:
+        if not self.loaded.model.config.encoder.streams:
             raise ConfigError("this model was trained on whole utterances and cannot stream")
         return StreamingSession(self.loaded, self.options, stream_options or StreamOptions(), sample_rate)
 

@@ -11,6 +11,8 @@ from typing import Any
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from wenet_lite.training.meter import EXPERT
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -44,7 +46,10 @@ class Monitor:
         self._stream.flush()
         for name, value in metrics.items():
             self._writer.add_scalar(f"{kind}/{name}", value, update)
-        text = " ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        shares = [value for name, value in metrics.items() if name.startswith(EXPERT)]
+        text = " ".join(f"{name} {value:.4g}" for name, value in metrics.items() if not name.startswith(EXPERT))
+        if shares:
+            text += f" experts used from {100 * min(shares):.1f} to {100 * max(shares):.1f} %"
         with _beside(self._bar):
             _LOG.info("%s, update %d/%d: %s", kind, update, self._bar.total, text)
 

@@ -130,7 +130,9 @@ class Trainer:
         self._resume()
         self.monitor = Monitor(exp_dir, self.update, self.total_updates) if world.is_main else None
         loss_parts = [*recipe.model.loss_parts, *(["cr_ctc"] if recipe.model.config.cr_ctc_weight else [])]
-        self.meter = Meter(device, loss_parts)
+        encoder = recipe.model.config.encoder
+        num_experts = encoder.moe.num_experts if encoder.moe else 0
+        self.meter = Meter(device, loss_parts, encoder.layers_with_experts, num_experts)
         self.bad_updates = 0
 
     def run(self) -> None:
@@ -184,7 +186,7 @@ class Trainer:
         else:
             losses = self.model(view, *rest)
         (losses.total.sum() / num_utterances).backward()
-        self.meter.add(losses.total, losses.parts, batch.num_samples)
+        self.meter.add(losses, batch.num_samples)
 
     def _augmented(self, features: Tensor, lens: Tensor, draws: Sequence[np.random.Generator]) -> Tensor:
         """One view of (batch, frames, bins) features; drawn anew at each call."""

@@ -1,0 +1,85 @@
+"""Checks of what is handed to the encoder; wrong input is named, never computed on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from wenet_lite.errors import InputError
+from wenet_lite.model.cache import EncoderCache
+
+
+def check_utterances(features: Tensor, lens: Tensor, bins: int, window: int, *, finite: bool) -> None:
+    """Refuse whole utterances that the encoder cannot take.
+
+    Args:
+        features: (batch, frames, bins).
+        lens: (batch,) valid frames.
+        bins: of the model.
+        window: feature frames that the first encoder frame needs.
+        finite: look at the values too, for which a GPU has to be waited for; training does not.
+    Raises:
+        InputError: naming the first fault.
+    """
+    _check_shapes(features, lens, bins)
+    if not finite:
+        return
+    _check_values(features, lens)
+    short = lens < window
+    if short.any():
+        row = int(short.nonzero()[0])
+        raise InputError(f"utterance {row} has {int(lens[row])} feature frames, fewer than the front end's {window}")
+
+
+def check_chunk(features: Tensor, lens: Tensor, bins: int, window: int) -> None:
+    """Refuse chunks of streams that the encoder cannot take; arguments and errors as in `check_utterances`."""
+    _check_shapes(features, lens, bins)
+    _check_values(features, lens)
+    short = (lens > 0) & (lens < window)
+    if short.any():
+        row = int(short.nonzero()[0])
+        message = f"stream {row} brings {int(lens[row])} feature frames, fewer than the front end's {window}"
+        raise InputError(message, cure="keep them for the next chunk")
+
+
+def check_cache(cache: EncoderCache, empty: EncoderCache) -> None:
+    """Refuse the cache of another model, or of another number of streams.
+
+    Args:
+        cache: what a caller hands in.
+        empty: what the model itself starts with.
+    Raises:
+        InputError: naming both shapes.
+    """
+    for name, given, own in (
+        ("attention", _without_time(cache.attention), _without_time(empty.attention)),
+        ("convolution", list(cache.convolution.shape), list(empty.convolution.shape)),
+        ("lens", list(cache.lens.shape), list(empty.lens.shape)),
+        ("offset", list(cache.offset.shape), list(empty.offset.shape)),
+    ):
+        if given != own:
+            raise InputError(f"the cache is of another model or batch: {name} has shape {given}, not {own}")
+    if int(cache.lens.max()) > cache.attention.shape[3]:
+        raise InputError(f"the cache has {cache.attention.shape[3]} frames, but claims {int(cache.lens.max())}")
+
+
+def _check_shapes(features: Tensor, lens: Tensor, bins: int) -> None:
+    if features.dim() != 3 or features.shape[2] != bins:
+        raise InputError(f"features have shape {list(features.shape)}, not (batch, frames, {bins})")
+    if lens.shape != features.shape[:1]:
+        raise InputError(f"{features.shape[0]} utterances came with lengths of shape {list(lens.shape)}")
+
+
+def _check_values(features: Tensor, lens: Tensor) -> None:
+    if not lens.numel():
+        raise InputError("the batch is empty")
+    if int(lens.min()) < 0 or int(lens.max()) > features.shape[1]:
+        message = f"lengths go from {int(lens.min())} to {int(lens.max())}"
+        raise InputError(f"{message}, but there are {features.shape[1]} feature frames")
+    finite = torch.isfinite(features).flatten(1).all(dim=1)
+    if not finite.all():
+        raise InputError(f"the features of utterance {int((~finite).nonzero()[0])} are not finite")
+
+
+def _without_time(attention: Tensor) -> list[int]:
+    return [*attention.shape[:3], *attention.shape[4:]]

@@ -81,7 +81,9 @@ def test_batch_norm_statistics_ignore_padding() -> None:
     "changes, message",
     [
         ({"output_size": 30, "attention_heads": 4}, "multiple"),
-        ({"causal": False}, "needs causal"),
+        ({"causal": False}, "use_dynamic_chunk needs causal"),
+        ({"causal": False, "use_dynamic_chunk": False, "static_chunk_size": 8}, "static_chunk_size needs causal"),
+        ({"static_chunk_size": 8}, "exclude each other"),
         ({"causal": False, "use_dynamic_chunk": False, "cnn_module_kernel": 8}, "odd"),
     ],
 )
@@ -139,3 +141,11 @@ def test_distance_attention_is_its_definition() -> None:
                 scores.append(score / 2 if mask[0, i, j] else torch.tensor(-torch.inf))
             expected[head, i] = torch.stack(scores).softmax(0) @ values[0, head]
     torch.testing.assert_close(out[0], attention.linear_out(expected.transpose(0, 1).flatten(1)), rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_static_chunk_is_used_wherever_no_other_is_asked_for() -> None:
+    static, dynamic = make_encoder(use_dynamic_chunk=False, static_chunk_size=4), make_encoder()
+    features, lens = torch.randn(1, 90, BINS), torch.tensor([90])
+    assert torch.equal(static(features, lens)[0], dynamic(features, lens, 4)[0])
+    assert torch.equal(static(features, lens, 8, 1)[0], dynamic(features, lens, 8, 1)[0])

@@ -84,3 +84,26 @@ def test_they_train_and_are_dropped_from_what_is_shipped(toy: Toy, tmp_path: Pat
     assert load_yaml(tmp_path / "model/model.yaml")["model"]["multi_level"] is None
     shipped = torch.load(tmp_path / "model/model.pt", weights_only=True)
     assert not [name for name in shipped if name.startswith("auxiliary")]
+
+
+@torch.no_grad()
+def test_self_conditioning_adds_the_posteriors_to_what_the_next_layer_hears() -> None:
+    model = build(MultiLevelConfig((1,), self_conditioning=True))
+    heard = []
+    model.encoder.encoders[1].register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    encoded = model.encoder.activations(torch.randn(1, 60, 20), torch.tensor([60]), -1, -1, [1])
+    head = model.encoder.conditioning[0]
+    posteriors = head.ctc.ctc_lo(head.norm(encoded.levels[0])).softmax(-1)
+    torch.testing.assert_close(heard[0], encoded.levels[0] + head.back(posteriors))
+
+
+def test_self_conditioning_is_trained_by_the_auxiliary_ctc_loss_and_is_shipped() -> None:
+    model = build(MultiLevelConfig((1,), self_conditioning=True))
+    losses(model).parts["ctc_layer1"].sum().backward()
+    assert model.encoder.conditioning[0].ctc.ctc_lo.weight.grad.abs().sum() > 0
+    shipped = AsrModel(model.config.shipped, 20, 11)
+    kept = {k: v for k, v in model.state_dict().items() if not k.startswith("auxiliary.")}
+    shipped.load_state_dict(kept, strict=True)
+    assert shipped.config.multi_level.self_conditioning and len(kept) < len(model.state_dict())
+    features, lens = torch.randn(1, 60, 20), torch.tensor([60])
+    assert torch.equal(shipped.eval().encoder(features, lens)[0], model.encoder(features, lens)[0])

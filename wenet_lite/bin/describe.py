@@ -21,15 +21,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     config = read_experiment(args.config, args.set)
     costs = model_costs(build_model(config, args.vocab_size), config.features.num_mel_bins)
+    context = costs.context
     for part, count in costs.parameters.items():
         print(f"{part:<24} {count / 1e6:10.3f} M parameters")
+    print(f"{'used once exported':<24} {costs.used_parameters / 1e6:10.3f} M parameters")
     print(f"{'encoder and CTC':<24} {costs.encoder_flops / 1e9:10.3f} GFLOP a second of audio")
-    print(f"{'encoder frame':<24} {costs.frame_ms:10d} ms, of which it looks ahead {costs.front_end_ms} ms")
-    if costs.chunk_ms == 0:
+    print(f"{'encoder frame':<24} {context.frame_ms:10d} ms, and it looks ahead {context.front_end_ms} ms")
+    if costs.chunk_size == 0:
         print(f"{'streaming':<24} {'no':>10}: the model looks at whole utterances")
         return 0
-    print(f"{'chunk of 16 frames':<24} {costs.chunk_ms:10d} ms, with {costs.history_ms} ms of history in 4 left chunks")
-    print(f"{'latency':<24} {costs.latency_ms:10d} ms at most, until all audio of a chunk is there")
+    chunk = f"chunk of {costs.chunk_size} frames"
+    print(f"{chunk:<24} {context.chunk_ms:10d} ms, with {context.history_ms} ms of history in 4 left chunks")
+    print(f"{'latency':<24} {context.latency_ms:10d} ms at most, until all audio of a chunk is there")
     print(f"{'state of a stream':<24} {costs.cache_bytes / 1024:10.0f} KiB in float32")
     return 0
 

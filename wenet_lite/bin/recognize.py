@@ -39,11 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.decoding.recognition import RecognitionOptions, recognize, write_results
     from wenet_lite.errors import ConfigError
     from wenet_lite.experiment import read_experiment
+    from wenet_lite.model.context import context_warnings
     from wenet_lite.runtime.model_dir import ModelDescription, load_model
 
     config = read_experiment(args.exp_dir / "train.yaml")
     if args.chunk_size > 0 and not config.model.encoder.streams:
         raise ConfigError("was trained on whole utterances; --chunk-size needs use_dynamic_chunk", path=args.exp_dir)
+    for warning in context_warnings(config.model.encoder, args.chunk_size, args.left_chunks):
+        _LOG.warning("%s: %s", args.exp_dir, warning)
     loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     names = ("beam_size", "ctc_weight", "length_penalty", "reverse_weight")

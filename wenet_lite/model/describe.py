@@ -8,9 +8,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from wenet_lite.model.asr_model import AsrModel, count_parameters
+from wenet_lite.model.context import FRAME_MS, StreamingContext, streaming_context
+from wenet_lite.model.mixture import MixtureOfExperts
+from wenet_lite.model.model_config import TRAINING_ONLY
 
-_FRAME_MS = 10
-_WINDOW_MS = 25
 _SECONDS = 10
 _CHUNK_SIZE = 16
 _NUM_LEFT_CHUNKS = 4
@@ -20,22 +21,19 @@ _NUM_LEFT_CHUNKS = 4
 class ModelCosts:
     """Attributes:
     parameters: trained values by part of the model, and their `total`.
+    used_parameters: those that a frame goes through once the model is exported: without the heads of training, and
+        with as many experts as a frame is sent to.
     encoder_flops: floating-point operations of encoder and CTC head a second of audio, on an utterance of 10 s.
-    frame_ms: milliseconds an encoder frame.
-    front_end_ms: audio that an encoder frame needs after its own first feature frame.
-    chunk_ms, history_ms: length of a chunk of 16 frames, and of the 4 chunks before it; 0 where the model looks at
-        whole utterances only.
-    latency_ms: longest wait of a sound, from the start of its chunk until all audio that the chunk needs is there.
+    chunk_size: encoder frames a chunk: the model's static size or 16; 0 where it looks at whole utterances only.
+    context: of such chunks, with 4 chunks of history.
     cache_bytes: state of one stream with that history, in float32.
     """
 
     parameters: dict[str, int]
+    used_parameters: int
     encoder_flops: float
-    frame_ms: int
-    front_end_ms: int
-    chunk_ms: int
-    history_ms: int
-    latency_ms: int
+    chunk_size: int
+    context: StreamingContext
     cache_bytes: int
 
 
@@ -47,23 +45,27 @@ def model_costs(model: AsrModel, input_dim: int) -> ModelCosts:
         model: in any mode.
         input_dim: feature bins.
     """
-    parts = {name: count_parameters(part) for name, part in model.named_children()}
+    counts = {name: count_parameters(part) for name, part in model.named_children()}
+    parts = {name: count for name, count in counts.items() if count}
+    idle = 0
+    for module in model.modules():
+        if isinstance(module, MixtureOfExperts):
+            idle += count_parameters(module.experts[0]) * (module.num_experts - module.top_k)
+    shipped = sum(count for name, count in parts.items() if not f"{name}.".startswith(TRAINING_ONLY))
     encoder = model.eval().encoder
-    frames = _SECONDS * 1000 // _FRAME_MS
+    frames = _SECONDS * 1000 // FRAME_MS
     with FlopCounterMode(display=False) as counter:
         out, _ = encoder(torch.zeros(1, frames, input_dim), torch.tensor([frames]))
         model.ctc_log_probs(out)
-    frame_ms, front_end_ms = encoder.embed.rate * _FRAME_MS, encoder.embed.right_context * _FRAME_MS
     streams = model.config.encoder.streams
-    chunk_ms = _CHUNK_SIZE * frame_ms if streams else 0
-    cache = encoder.empty_cache(1, _CHUNK_SIZE * _NUM_LEFT_CHUNKS, torch.zeros(1))
+    chunk_size = (model.config.encoder.static_chunk_size or _CHUNK_SIZE) if streams else 0
+    context = streaming_context(model.config.encoder, chunk_size, _NUM_LEFT_CHUNKS)
+    cache = encoder.empty_cache(1, chunk_size * _NUM_LEFT_CHUNKS, torch.zeros(1))
     return ModelCosts(
         parameters={**parts, "total": sum(parts.values())},
+        used_parameters=shipped - idle,
         encoder_flops=counter.get_total_flops() / _SECONDS,
-        frame_ms=frame_ms,
-        front_end_ms=front_end_ms,
-        chunk_ms=chunk_ms,
-        history_ms=_NUM_LEFT_CHUNKS * chunk_ms,
-        latency_ms=chunk_ms - frame_ms + front_end_ms + _WINDOW_MS if streams else 0,
+        chunk_size=chunk_size,
+        context=context,
         cache_bytes=sum(t.numel() * t.element_size() for t in cache) if streams else 0,
     )

@@ -13,6 +13,9 @@ FULL_CONTEXT = -1
 MAX_TRAINING_CHUNK = 25
 """Largest chunk drawn in training, encoder frames: one second at 4x subsampling (WeNet)."""
 
+MAX_TRAINING_LEFT_CHUNKS = 8
+"""Longest history drawn in training, chunks, where it is limited."""
+
 
 def padding_mask(lens: Tensor, max_len: int) -> Tensor:
     """(batch, max_len), true on the first `lens` (batch,) positions."""
@@ -56,18 +59,20 @@ class TrainingChunk:
 
 
 def draw_training_chunk(seed: int, update: int, *, dynamic_left: bool) -> TrainingChunk:
-    """Draw the context of an update: whole utterance half of the time, else 1 to 25 frames (U2, section 3.2).
+    """Draw the context of an update: whole utterance half of the time, else 1 to MAX_TRAINING_CHUNK frames (U2, section 3.2).
 
     The draw depends on the seed and the update alone, so all ranks and a resumed run agree on it.
 
     Args:
         seed: the experiment's seed.
         update: number of the update, from 0.
-        dynamic_left: also limit the history, to 0 to 8 chunks; else all of the past is seen.
+        dynamic_left: also limit the history, to 0 to MAX_TRAINING_LEFT_CHUNKS chunks; else all of the past is seen.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + update)
     if torch.rand((), generator=generator).item() < 0.5:
         return TrainingChunk()
     size = int(torch.randint(1, MAX_TRAINING_CHUNK + 1, (), generator=generator))
-    left = int(torch.randint(0, 9, (), generator=generator)) if dynamic_left else FULL_CONTEXT
+    left = (
+        int(torch.randint(0, MAX_TRAINING_LEFT_CHUNKS + 1, (), generator=generator)) if dynamic_left else FULL_CONTEXT
+    )
     return TrainingChunk(size, left)

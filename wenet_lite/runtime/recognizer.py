@@ -23,7 +23,7 @@ from wenet_lite.runtime.model_dir import LoadedModel, load_model_dir
 @dataclass(frozen=True)
 class StreamOptions:
     """Attributes:
-    chunk_size: encoder frames a chunk; 16 are 640 ms.
+    chunk_size: encoder frames a chunk; 16 are 640 ms at fourfold subsampling.
     num_left_chunks: chunks of history, -1 for all of the past.
     """
 

@@ -149,3 +149,24 @@ def test_a_static_chunk_is_used_wherever_no_other_is_asked_for() -> None:
     features, lens = torch.randn(1, 90, BINS), torch.tensor([90])
     assert torch.equal(static(features, lens)[0], dynamic(features, lens, 4)[0])
     assert torch.equal(static(features, lens, 8, 1)[0], dynamic(features, lens, 8, 1)[0])
+
+
+@torch.no_grad()
+def test_an_hour_of_stream_is_as_good_as_its_first_minute() -> None:
+    """With true distances the same ten seconds are the same whenever they are heard, in a state that does not grow."""
+    encoder, chunk_size = make_encoder(pos_enc_layer_type="rel_pos_true", num_blocks=1), 16
+    repeated = torch.randn(1, 16 * 64 + 3, BINS)
+    repeated[:, -3:] = repeated[:, :3]
+    cache = encoder.empty_cache(1, 4 * chunk_size, repeated)
+    minute: dict[int, torch.Tensor] = {}
+    for chunk in range(5625):  # of 640 ms
+        start = chunk % 16 * 64
+        window = repeated[:, start : start + 67]
+        out, _, after = encoder.forward_chunk(window, torch.tensor([67]), cache, 4 * chunk_size)
+        assert [t.shape for t in after] == [t.shape for t in cache]
+        cache = after
+        if chunk < 93:
+            minute[chunk % 16] = out
+        elif chunk >= 5625 - 16:
+            assert torch.equal(out, minute[chunk % 16])
+    assert cache.offset.tolist() == [90_000]

@@ -59,9 +59,10 @@ class TrainingChunk:
 
 
 def draw_training_chunk(seed: int, update: int, *, dynamic_left: bool) -> TrainingChunk:
-    """Draw the context of an update: whole utterance half of the time, else 1 to MAX_TRAINING_CHUNK frames (U2, section 3.2).
+    """Draw the context of an update: the whole utterance half of the time, else chunks (U2, section 3.2).
 
-    The draw depends on the seed and the update alone, so all ranks and a resumed run agree on it.
+    Chunks have 1 to MAX_TRAINING_CHUNK frames, each number as likely as another. The draw depends on the seed and the
+    update alone, so all ranks and a resumed run agree on it.
 
     Args:
         seed: the experiment's seed.
@@ -72,7 +73,6 @@ def draw_training_chunk(seed: int, update: int, *, dynamic_left: bool) -> Traini
     if torch.rand((), generator=generator).item() < 0.5:
         return TrainingChunk()
     size = int(torch.randint(1, MAX_TRAINING_CHUNK + 1, (), generator=generator))
-    left = (
-        int(torch.randint(0, MAX_TRAINING_LEFT_CHUNKS + 1, (), generator=generator)) if dynamic_left else FULL_CONTEXT
-    )
-    return TrainingChunk(size, left)
+    if not dynamic_left:
+        return TrainingChunk(size)
+    return TrainingChunk(size, int(torch.randint(0, MAX_TRAINING_LEFT_CHUNKS + 1, (), generator=generator)))

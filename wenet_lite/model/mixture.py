@@ -89,12 +89,11 @@ class MixtureOfExperts(nn.Module):
 
     def _experts(self, inputs: Tensor, counts: Tensor) -> Tensor:
         """(frames, dim), sorted by expert, through the experts, given the (num_experts,) frames of each."""
-        ends: list[int] = counts.cumsum(0).tolist()
+        sizes: list[int] = counts.tolist()
+        shares = inputs.split_with_sizes(sizes)
         outputs: list[Tensor] = []
-        start = 0
         for i, expert in enumerate(self.experts):
-            outputs.append(expert(inputs[start : ends[i]]))
-            start = ends[i]
+            outputs.append(expert(shares[i]))
         return torch.cat(outputs)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from wenet_lite.data.audio import read_audio, resample
 from wenet_lite.data.manifest import Utterance
 from wenet_lite.errors import ExportError
 from wenet_lite.features.fbank import SAMPLE_RATE
-from wenet_lite.runtime.model_dir import LoadedModel, ModelDescription, write_model_dir
+from wenet_lite.runtime.model_dir import LoadedModel, ModelDescription, new_folder, write_model_dir
 from wenet_lite.runtime.torchscript import TorchScriptModel
 
 _LOG = logging.getLogger(__name__)
@@ -40,20 +39,12 @@ def export_torchscript(
         the largest difference seen.
     Raises:
         ExportError: if the exported model differs by more than TOLERANCE.
+        ConfigError: if `target` would replace `source`.
     """
-    temporary = target.with_name(target.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        torch.jit.script(TorchScriptModel(loaded.model)).save(str(temporary / "model.zip"))
-        difference = _check(loaded, temporary / "model.zip", check_audio)
-        write_model_dir(loaded, description, source, temporary)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    if target.exists():
-        shutil.rmtree(target)
-    temporary.replace(target)
+    with new_folder(target, source) as folder:
+        torch.jit.script(TorchScriptModel(loaded.model)).save(str(folder / "model.zip"))
+        difference = _check(loaded, folder / "model.zip", check_audio)
+        write_model_dir(loaded, description, source, folder)
     return difference
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from wenet_lite.config import dump_yaml, from_dict, load_yaml
-from wenet_lite.errors import CheckpointError
+from wenet_lite.errors import CheckpointError, ConfigError
 from wenet_lite.features.fbank import Fbank, FbankConfig
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.model_config import TRAINING_ONLY, ModelConfig
@@ -52,6 +54,31 @@ class LoadedModel:
     model: AsrModel
     fbank: Fbank
     tokenizer: Tokenizer
+
+
+@contextmanager
+def new_folder(target: Path, source: Path) -> Iterator[Path]:
+    """A folder to fill; it replaces `target` as a whole when the block ends, and vanishes if the block fails.
+
+    Args:
+        target: the folder to make.
+        source: the folder that it is made from.
+    Raises:
+        ConfigError: if `target` is that folder or holds it.
+    """
+    if source.resolve().is_relative_to(target.resolve()):
+        raise ConfigError(f"would replace {source}, which it is made from", path=target, cure="name another folder")
+    temporary = target.with_name(target.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    if target.exists():
+        shutil.rmtree(target)
+    temporary.replace(target)
 
 
 def load_model_dir(folder: str | os.PathLike[str]) -> LoadedModel:

@@ -1,6 +1,7 @@
-"""WeNet's model directories become ours, strictly, or say what is not known here."""
+"""WeNet's model directories become ours, and ours WeNet's: strictly, or saying what the other side does not know."""
 
 import shutil
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,16 @@ import torch
 import yaml
 from toy import Toy
 
-from wenet_lite.bin import command, export, import_wenet, recognize
+from wenet_lite.bin import command, export, import_wenet, recognize, train_bpe
+from wenet_lite.config import dump_yaml
 from wenet_lite.errors import ConfigError
-from wenet_lite.experiment import read_experiment
-from wenet_lite.interchange import translate_config
+from wenet_lite.experiment import ExperimentConfig, build_model, read_experiment
+from wenet_lite.features.cmvn import CmvnStats, write_cmvn
+from wenet_lite.features.fbank import FbankConfig
+from wenet_lite.interchange.wenet_config import config_from_wenet, config_to_wenet
+from wenet_lite.model.asr_model import ModelConfig, MultiLevelConfig
+from wenet_lite.model.decoder import TransformerDecoderConfig
+from wenet_lite.model.encoder import EncoderConfig
 from wenet_lite.runtime.model_dir import ModelDescription, load_model
 
 BASE = {
@@ -24,6 +31,65 @@ BASE = {
     "model_conf": {"ctc_weight": 0.3},
     "input_dim": 20,
 }
+
+ENCODER = EncoderConfig(output_size=16, attention_heads=2, linear_units=32, num_blocks=2)
+DECODER = TransformerDecoderConfig(attention_heads=2, linear_units=32, num_blocks=1, r_num_blocks=2)
+KINDS = {
+    "u2++": (ENCODER, DECODER),
+    "u2": (replace(ENCODER, use_dynamic_left_chunk=True), replace(DECODER, r_num_blocks=0)),
+    "non-causal": (
+        replace(ENCODER, causal=False, use_dynamic_chunk=False, cnn_module_norm="batch_norm", cnn_module_kernel=7),
+        DECODER,
+    ),
+    "absolute positions": (replace(ENCODER, pos_enc_layer_type="abs_pos"), DECODER),
+    "sixfold": (replace(ENCODER, input_layer="conv2d6"), replace(DECODER, r_num_blocks=0)),
+    "eightfold": (replace(ENCODER, input_layer="conv2d8"), DECODER),
+    "transformer": (replace(ENCODER, type="transformer", pos_enc_layer_type="abs_pos"), DECODER),
+}
+OTHER_ENCODER = {
+    "type": ["transformer"],
+    "output_size": [32],
+    "attention_heads": [4],
+    "linear_units": [48],
+    "num_blocks": [1],
+    "input_layer": ["conv2d6", "conv2d8", "dwconv2d4"],
+    "subsampling_channels": [4, 16],
+    "pos_enc_layer_type": ["abs_pos", "rel_pos_true"],
+    "cnn_module_kernel": [31],
+    "cnn_module_norm": ["batch_norm"],
+    "causal": [False],
+    "use_dynamic_chunk": [False],
+    "use_dynamic_left_chunk": [True],
+    "dropout_rate": [0.2],
+    "positional_dropout_rate": [0.2],
+    "attention_dropout_rate": [0.2],
+}
+"""Another value than ENCODER's, or several, of each of its keys."""
+REFUSED = [
+    ("type", "transformer"),  # with rel_pos
+    ("input_layer", "dwconv2d4"),
+    ("subsampling_channels", 4),
+    ("pos_enc_layer_type", "rel_pos_true"),
+]
+
+
+def model_of(encoder: EncoderConfig, decoder: TransformerDecoderConfig) -> ModelConfig:
+    return ModelConfig(encoder, decoder, reverse_weight=0.3 if decoder.r_num_blocks else 0.0)
+
+
+def experiment(folder: Path, model: ModelConfig, toy: Toy) -> list[str]:
+    """An experiment directory with random weights, and the arguments that name it."""
+    folder.mkdir()
+    config = ExperimentConfig(features=FbankConfig(num_mel_bins=40, dither=1.0), model=model)
+    dump_yaml(config, folder / "train.yaml")
+    for path in (toy.folder / "lang").iterdir():
+        shutil.copyfile(path, folder / path.name)
+    stats = CmvnStats.of(torch.randn(100, 40))
+    write_cmvn(stats, folder / "global_cmvn")
+    built = build_model(config, len((folder / "units.txt").read_text().splitlines()))
+    built.encoder.global_cmvn.set_stats(stats)
+    torch.save(built.state_dict(), folder / "avg_2.pt")
+    return ["--exp-dir", str(folder), "--checkpoint", str(folder / "avg_2.pt"), "--format", "wenet"]
 
 
 def changed(**sections) -> dict:
@@ -80,6 +146,8 @@ def test_special_units_elsewhere_come_first_here(golden: Path, tmp_path: Path) -
         ({"encoder_conf": {"macaron_style": False}}, "encoder_conf.macaron_style False"),
         ({"encoder_conf": {"n_kv_head": 2}}, "encoder_conf.n_kv_head is not known"),
         ({"encoder_conf": {"selfattention_layer_type": "rope_abs_selfattn"}}, "rope_abs_selfattn"),
+        ({"encoder_conf": {"pos_enc_layer_type": "abs_pos"}}, "rel_selfattn is not known here with abs_pos"),
+        ({"encoder": "transformer", "encoder_conf": {"pos_enc_layer_type": "rel_pos"}}, " selfattn is not known here"),
         ({"encoder_conf": {"input_layer": "linear"}}, "input_layer"),
         ({"decoder_conf": {"activation_type": "gelu"}}, "decoder_conf.activation_type gelu"),
         ({"model_conf": {"length_normalized_loss": True}}, "length_normalized_loss True"),
@@ -88,14 +156,14 @@ def test_special_units_elsewhere_come_first_here(golden: Path, tmp_path: Path) -
 )
 def test_what_is_not_known_here_is_named(sections: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
-        translate_config(changed(**sections), tmp_path / "train.yaml")
+        config_from_wenet(changed(**sections), tmp_path / "train.yaml")
 
 
 def test_wenets_defaults_are_understood(tmp_path: Path) -> None:
-    config = translate_config(BASE, tmp_path / "train.yaml")
+    config = config_from_wenet(BASE, tmp_path / "train.yaml")
     assert config.model.encoder.cnn_module_norm == "batch_norm" and not config.model.encoder.causal
     assert config.model.decoder.r_num_blocks == 0 and config.model.reverse_weight == 0.0
-    transformer = translate_config({**BASE, "encoder": "transformer"}, tmp_path / "train.yaml")
+    transformer = config_from_wenet({**BASE, "encoder": "transformer"}, tmp_path / "train.yaml")
     assert transformer.model.encoder.pos_enc_layer_type == "abs_pos"
 
 
@@ -113,3 +181,107 @@ def test_damage_is_one_line_and_leaves_nothing(
     assert command.run(import_wenet.main, [str(source), str(tmp_path / "exp")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "exp").exists() and not (tmp_path / "exp.tmp").exists()
+
+
+def test_a_model_of_wenet_comes_back_as_it_went(golden: Path, tmp_path: Path) -> None:
+    import_wenet.main([str(golden / "u2pp"), str(tmp_path / "exp")])
+    arguments = ["--exp-dir", str(tmp_path / "exp"), "--checkpoint", str(tmp_path / "exp/model.pt")]
+    assert export.main([*arguments, "--format", "wenet", "--output", str(tmp_path / "wenet")]) == 0
+    theirs, ours = (
+        torch.load(folder / "final.pt", weights_only=True) for folder in (golden / "u2pp", tmp_path / "wenet")
+    )
+    assert theirs.keys() == ours.keys()
+    assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
+    assert (tmp_path / "wenet/units.txt").read_bytes() == (golden / "u2pp/units.txt").read_bytes()
+    expected, tree = (
+        yaml.safe_load((folder / "train.yaml").read_text()) for folder in (golden / "u2pp", tmp_path / "wenet")
+    )
+    for section in ("encoder_conf", "decoder_conf", "tokenizer_conf", "cmvn_conf", "ctc_conf", "model_conf"):
+        assert tree[section].items() <= expected[section].items()
+    assert tree["dataset_conf"]["fbank_conf"] == expected["dataset_conf"]["fbank_conf"]
+    for key in ("encoder", "decoder", "tokenizer", "ctc", "cmvn", "model", "dataset", "input_dim", "output_dim"):
+        assert tree[key] == expected[key]
+    assert config_from_wenet(tree, tmp_path) == read_experiment(tmp_path / "exp/train.yaml")
+    import_wenet.main([str(tmp_path / "wenet"), str(tmp_path / "again")])
+    for name in ("train.yaml", "units.txt", "text_rules.yaml", "global_cmvn"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "exp" / name).read_bytes()
+    before, after = (torch.load(tmp_path / name / "model.pt", weights_only=True) for name in ("exp", "again"))
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_model_goes_to_wenet_and_back(kind: str, toy: Toy, tmp_path: Path) -> None:
+    model = model_of(*KINDS[kind])
+    arguments = experiment(tmp_path / "exp", model, toy)
+    assert export.main([*arguments, "--output", str(tmp_path / "wenet")]) == 0
+    assert import_wenet.main([str(tmp_path / "wenet"), str(tmp_path / "again")]) == 0
+    again = read_experiment(tmp_path / "again/train.yaml")
+    assert (again.features, again.model) == (FbankConfig(40, 1.0), model)
+    before = torch.load(tmp_path / "exp/avg_2.pt", weights_only=True)
+    after = torch.load(tmp_path / "again/model.pt", weights_only=True)
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    exported = torch.load(tmp_path / "wenet/final.pt", weights_only=True)
+    tables = {name: value for name, value in exported.items() if name not in before}
+    sides = ["left_decoder.", "right_decoder."] if model.decoder.r_num_blocks else [""]
+    assert set(tables) == {"encoder.embed.pos_enc.pe", *(f"decoder.{side}embed.1.pe" for side in sides)}
+    assert all(table.shape == (1, 5000, 16) for table in tables.values())
+
+
+def test_every_setting_of_the_encoder_is_translated_or_refused_by_name(tmp_path: Path) -> None:
+    assert set(OTHER_ENCODER) == {field.name for field in fields(EncoderConfig)}
+    for key, values in OTHER_ENCODER.items():
+        for value in values:
+            whole = {"use_dynamic_chunk": False} if key == "causal" else {}
+            model = model_of(replace(ENCODER, **{key: value}, **whole), DECODER)
+            if (key, value) in REFUSED:
+                with pytest.raises(ConfigError, match=rf"train.yaml: WeNet does not have encoder\.\S+ .*{value}"):
+                    config_to_wenet(FbankConfig(40), model, 20, None, tmp_path / "train.yaml")
+                continue
+            tree = config_to_wenet(FbankConfig(40), model, 20, None, tmp_path / "train.yaml")
+            back = config_from_wenet(tree, tmp_path / "train.yaml").model.encoder
+            assert replace(back, subsampling_channels=model.encoder.subsampling_channels) == model.encoder
+
+
+def test_heads_of_training_stay_behind(toy: Toy, tmp_path: Path) -> None:
+    model = replace(model_of(ENCODER, DECODER), multi_level=MultiLevelConfig((1,)), cr_ctc_weight=0.2)
+    arguments = experiment(tmp_path / "exp", model, toy)
+    assert export.main([*arguments, "--output", str(tmp_path / "wenet")]) == 0
+    assert not any("auxiliary" in name for name in torch.load(tmp_path / "wenet/final.pt", weights_only=True))
+    import_wenet.main([str(tmp_path / "wenet"), str(tmp_path / "again")])
+    assert read_experiment(tmp_path / "again/train.yaml").model == model_of(ENCODER, DECODER)
+
+
+def test_the_sentencepiece_model_goes_along(toy: Toy, tmp_path: Path) -> None:
+    text = ["--text", str(toy.folder / "train/text"), "--vocab-size", "14", "--model-type", "bpe"]
+    train_bpe.main([*text, "--output-dir", str(tmp_path / "lang")])
+    (tmp_path / "toy").mkdir()
+    shutil.copytree(tmp_path / "lang", tmp_path / "toy/lang")
+    arguments = experiment(tmp_path / "exp", model_of(ENCODER, DECODER), Toy(tmp_path / "toy"))
+    assert export.main([*arguments, "--output", str(tmp_path / "wenet")]) == 0
+    tree = yaml.safe_load((tmp_path / "wenet/train.yaml").read_text())
+    assert tree["tokenizer"] == "bpe" and (tmp_path / "wenet" / tree["tokenizer_conf"]["bpe_path"]).exists()
+    import_wenet.main([str(tmp_path / "wenet"), str(tmp_path / "again")])
+    assert (tmp_path / "again/bpe.model").read_bytes() == (tmp_path / "exp/bpe.model").read_bytes()
+
+
+def test_a_refused_export_is_one_line_and_leaves_nothing(
+    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = experiment(tmp_path / "exp", model_of(replace(ENCODER, subsampling_channels=4), DECODER), toy)
+    assert command.run(export.main, [*arguments, "--output", str(tmp_path / "wenet")]) == 1
+    assert "WeNet does not have encoder.subsampling_channels 4" in capsys.readouterr().err
+    assert not (tmp_path / "wenet").exists() and not (tmp_path / "wenet.tmp").exists()
+
+
+def test_an_export_does_not_replace_what_it_is_made_from(toy: Toy, tmp_path: Path) -> None:
+    arguments = experiment(tmp_path / "exp", model_of(ENCODER, DECODER), toy)
+    for output in (tmp_path / "exp", tmp_path):
+        with pytest.raises(ConfigError, match="would replace"):
+            export.main([*arguments, "--output", str(output)])
+    assert (tmp_path / "exp/avg_2.pt").exists()
+
+
+def test_torchscript_alone_needs_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        export.main(["--exp-dir", str(tmp_path), "--checkpoint", "avg.pt", "--output", str(tmp_path / "model")])
+    assert ended.value.code == 1 and "--format torchscript needs --check-data" in capsys.readouterr().err

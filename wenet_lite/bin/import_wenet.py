@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--checkpoint", default="final.pt", help="name of the weights in SOURCE (%(default)s)")
     args = parser.parse_args(argv)
 
-    from wenet_lite.interchange import import_wenet
+    from wenet_lite.interchange.wenet_import import import_wenet
 
     count = import_wenet(args.source, args.target, args.checkpoint)
     _LOG.info(

@@ -22,7 +22,7 @@ COMMANDS = {
     "recognize": "decode a list in one or more modes",
     "score": "word error rate, as Kaldi's compute-wer prints it",
     "report": "table of a run's results",
-    "export": "write a model directory with the TorchScript model",
+    "export": "write a model directory with the TorchScript model, or one of WeNet",
     "import_wenet": "turn a model directory of WeNet into an experiment directory",
     "transcribe": "recognise audio files with an exported model, streaming too",
     "describe": "parameters, operations and latency of a configuration's model",

@@ -1,0 +1,204 @@
+"""WeNet's `train.yaml` and our configuration, each turned into the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wenet_lite.config import from_dict
+from wenet_lite.errors import ConfigError
+from wenet_lite.experiment import ExperimentConfig
+from wenet_lite.features.fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE, FbankConfig
+from wenet_lite.model.asr_model import BLANK_ID, EOS_ID, SOS_ID, ModelConfig
+from wenet_lite.model.decoder import TransformerDecoderConfig
+from wenet_lite.model.encoder import EncoderConfig
+from wenet_lite.text.tokenizer import BLANK, UNKNOWN
+
+UNITS, WEIGHTS, CMVN = "units.txt", "final.pt", "global_cmvn"
+"""Names of files in WeNet's model directories."""
+_FRAME_MS = {"frame_length": FRAME_LENGTH * 1000 // SAMPLE_RATE, "frame_shift": FRAME_SHIFT * 1000 // SAMPLE_RATE}
+_SELF_ATTENTION = {"conformer": "rel_selfattn", "transformer": "selfattn"}
+"""WeNet's default of each encoder."""
+_IGNORED = frozenset(("gradient_checkpointing", "use_sdpa"))
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A section of WeNet's configuration.
+
+    Attributes:
+        kept: keys that mean the same here, and WeNet's default of each.
+        fixed: keys of which one value, WeNet's default, is known here.
+    """
+
+    kept: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+
+
+_DROPOUTS = {"dropout_rate": 0.1, "positional_dropout_rate": 0.1}
+_CHUNKS = {"use_dynamic_chunk": False, "use_dynamic_left_chunk": False}
+_SIZES = {"output_size": 256, "attention_heads": 4, "linear_units": 2048, "num_blocks": 6}
+_ENCODERS = {
+    "conformer": _Section(
+        {
+            **_SIZES, **_DROPOUTS, **_CHUNKS, "attention_dropout_rate": 0.0, "input_layer": "conv2d",
+            "pos_enc_layer_type": "rel_pos", "cnn_module_kernel": 15, "causal": False, "cnn_module_norm": "batch_norm",
+        },
+        {"normalize_before": True, "static_chunk_size": 0, "macaron_style": True, "activation_type": "swish",
+         "use_cnn_module": True, "positionwise_conv_kernel_size": 1},
+    ),
+    "transformer": _Section(
+        {**_SIZES, **_DROPOUTS, **_CHUNKS, "attention_dropout_rate": 0.0, "input_layer": "conv2d",
+         "pos_enc_layer_type": "abs_pos"},
+        {"normalize_before": True, "static_chunk_size": 0, "activation_type": "relu"},
+    ),
+}  # fmt: skip
+_DECODER = _Section(
+    {
+        **_DROPOUTS, "attention_heads": 4, "linear_units": 2048, "num_blocks": 6, "r_num_blocks": 0,
+        "self_attention_dropout_rate": 0.0, "src_attention_dropout_rate": 0.0,
+    },
+    {"normalize_before": True, "activation_type": "relu"},
+)  # fmt: skip
+_MODEL = _Section(
+    {"ctc_weight": 0.5, "lsm_weight": 0.0, "reverse_weight": 0.0},
+    {"length_normalized_loss": False, "apply_non_blank_embedding": False},
+)
+
+
+def config_from_wenet(tree: Mapping[str, Any], path: Path) -> ExperimentConfig:
+    """Our configuration of a model that WeNet's `train.yaml` describes.
+
+    Raises:
+        ConfigError: naming what is not known here.
+    """
+    _require(tree, "model", ("asr_model",), path)
+    _require(tree, "encoder", tuple(_ENCODERS), path)
+    _require(tree, "decoder", ("transformer", "bitransformer"), path)
+    _require(tree, "tokenizer", ("bpe", "char"), path)
+    kind = tree["encoder"]
+    encoder = _translate(tree.get("encoder_conf", {}), _ENCODERS[kind], "encoder_conf", path)
+    positions = encoder["pos_enc_layer_type"]
+    expected = _self_attention_of(positions)
+    attention = tree.get("encoder_conf", {}).get("selfattention_layer_type", _SELF_ATTENTION[kind])
+    if attention != expected:
+        message = f"encoder_conf.selfattention_layer_type {attention} is not known here with {positions}"
+        raise ConfigError(message, path=path)
+    decoder = _translate(tree.get("decoder_conf", {}), _DECODER, "decoder_conf", path)
+    if tree["decoder"] == "transformer":
+        decoder["r_num_blocks"] = 0
+    model = _translate(tree.get("model_conf", {}), _MODEL, "model_conf", path)
+    if not decoder["r_num_blocks"]:
+        model["reverse_weight"] = 0.0
+    fbank = tree.get("dataset_conf", {}).get("fbank_conf", {})
+    if any(fbank.get(key, value) != value for key, value in _FRAME_MS.items()):
+        raise ConfigError("dataset_conf.fbank_conf has another frame length or shift than 25 and 10 ms", path=path)
+    ours = {
+        "text": {"case": "upper" if tree["tokenizer"] == "bpe" else "keep", "apostrophe": "keep"},
+        "features": {
+            "num_mel_bins": tree.get("input_dim", fbank.get("num_mel_bins", 80)),
+            "dither": fbank.get("dither", 0.0),
+        },
+        "model": {**model, "encoder": {"type": kind, **encoder}, "decoder": decoder},
+    }
+    return from_dict(ExperimentConfig, ours, path=path)
+
+
+def config_to_wenet(
+    features: FbankConfig, model: ModelConfig, vocab_size: int, bpe_model: str | None, path: Path
+) -> dict[str, Any]:
+    """What WeNet's `train.yaml` says of a model; file names are relative to the model directory.
+
+    Heads and losses that only training needs are left out, and so are keys of which we know but WeNet's default:
+    its older versions refuse some of them.
+
+    Args:
+        features, model: our configuration.
+        vocab_size: units.
+        bpe_model: name of the sentencepiece model; null where the units are characters.
+        path: where the configuration stands, for messages.
+    Raises:
+        ConfigError: naming what WeNet does not have.
+    """
+    foreign = _unknown_to_wenet(model)
+    if foreign:
+        cure = "--format torchscript runs it in WeNet's C++ runtime"
+        raise ConfigError(f"WeNet does not have {', '.join(foreign)}", path=path, cure=cure)
+    encoder, decoder = model.encoder, model.decoder
+    decoder_conf = _kept(decoder, _DECODER)
+    if not decoder.r_num_blocks:
+        del decoder_conf["r_num_blocks"]
+    return {
+        "encoder": encoder.type,
+        "encoder_conf": {
+            **_kept(encoder, _ENCODERS[encoder.type]),
+            "selfattention_layer_type": _self_attention_of(encoder.pos_enc_layer_type),
+        },
+        "decoder": "bitransformer" if decoder.r_num_blocks else "transformer",
+        "decoder_conf": decoder_conf,
+        "tokenizer": "bpe" if bpe_model else "char",
+        "tokenizer_conf": {
+            "symbol_table_path": UNITS,
+            "split_with_space": False,
+            "bpe_path": bpe_model,
+            "non_lang_syms_path": None,
+            "is_multilingual": False,
+            "num_languages": 1,
+            "special_tokens": {BLANK: BLANK_ID, UNKNOWN: 1, "<sos>": SOS_ID, "<eos>": EOS_ID},
+        },
+        "ctc": "ctc",
+        "ctc_conf": {"ctc_blank_id": BLANK_ID},
+        "cmvn": "global_cmvn",
+        "cmvn_conf": {"cmvn_file": CMVN, "is_json_cmvn": True},
+        "model": "asr_model",
+        "model_conf": _kept(model, _MODEL),
+        "dataset": "asr",
+        "dataset_conf": {
+            "filter_conf": {},  # WeNet's recognize.py fills in this section and the last, but they must be there
+            "resample_conf": {"resample_rate": SAMPLE_RATE},
+            "fbank_conf": {"num_mel_bins": features.num_mel_bins, **_FRAME_MS, "dither": features.dither},
+            "batch_conf": {},
+        },
+        "input_dim": features.num_mel_bins,
+        "output_dim": vocab_size,
+        "vocab_size": vocab_size,
+        "dtype": "fp32",
+    }
+
+
+def _unknown_to_wenet(model: ModelConfig) -> list[str]:
+    """Settings that shape the model and have no counterpart in WeNet."""
+    encoder = model.encoder
+    positions, channels = encoder.pos_enc_layer_type, encoder.subsampling_channels
+    found = {
+        "encoder.pos_enc_layer_type rel_pos_true": positions == "rel_pos_true",
+        "encoder.pos_enc_layer_type rel_pos in a transformer": positions == "rel_pos" and encoder.type == "transformer",
+        "encoder.input_layer dwconv2d4": encoder.input_layer == "dwconv2d4",  # another network bears this name there
+        f"encoder.subsampling_channels {channels}": channels not in (None, encoder.output_size),
+    }
+    return [name for name, is_set in found.items() if is_set]
+
+
+def _self_attention_of(positions: str) -> str:
+    return "rel_selfattn" if positions == "rel_pos" else "selfattn"
+
+
+def _kept(config: EncoderConfig | TransformerDecoderConfig | ModelConfig, section: _Section) -> dict[str, Any]:
+    return {key: getattr(config, key) for key in section.kept}
+
+
+def _require(tree: Mapping[str, Any], key: str, known: tuple[str, ...], path: Path) -> None:
+    if tree.get(key) not in known:
+        raise ConfigError(f"{key} {tree.get(key)} is not known here, only {', '.join(known)}", path=path)
+
+
+def _translate(conf: Mapping[str, Any], section: _Section, name: str, path: Path) -> dict[str, Any]:
+    for key, value in conf.items():
+        if key in section.fixed and value != section.fixed[key]:
+            raise ConfigError(f"{name}.{key} {value} is not known here, only {section.fixed[key]}", path=path)
+        known = key in section.kept or key in section.fixed or key in _IGNORED or key == "selfattention_layer_type"
+        if not known:
+            raise ConfigError(f"{name}.{key} is not known here", path=path)
+    return {key: conf.get(key, default) for key, default in section.kept.items()}

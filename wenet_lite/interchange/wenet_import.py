@@ -1,0 +1,117 @@
+"""WeNet's model directories, turned into experiment directories of ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wenet_lite.config import dump_yaml, load_yaml
+from wenet_lite.errors import CheckpointError, DataError
+from wenet_lite.features.cmvn import CmvnStats, read_cmvn, write_cmvn
+from wenet_lite.interchange.wenet_config import UNITS, WEIGHTS, config_from_wenet
+from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.model.weights import load_tensors, load_weights, save_atomically
+from wenet_lite.runtime.model_dir import new_folder
+from wenet_lite.text.tokenizer import BPE_MODEL, SPECIAL_UNITS, write_units
+
+_POSITION_TABLES = (".pe",)
+_VOCABULARY_TENSORS = ("ctc.ctc_lo.", ".output_layer.", ".embed.0.")
+
+
+def import_wenet(source: str | os.PathLike[str], target: str | os.PathLike[str], checkpoint: str = WEIGHTS) -> int:
+    """Write an experiment directory with `model.pt` from a model directory of WeNet.
+
+    The units keep their order, but `<blank>`, `<unk>` and `<sos/eos>` come first; weights are reordered alike.
+
+    Args:
+        source: holds `train.yaml`, the units, the weights and, for BPE, the sentencepiece model.
+        target: the directory to make; it serves as `--exp-dir`.
+        checkpoint: name of the weights in `source`.
+    Returns:
+        the number of parameters.
+    Raises:
+        ConfigError: naming what of its configuration is not known here, or if `target` would replace `source`.
+        CheckpointError: if the weights do not fit the configuration.
+        DataError: if the units or statistics are missing or malformed.
+    """
+    folder, out = Path(source), Path(target)
+    tree = load_yaml(folder / "train.yaml")
+    config = config_from_wenet(tree, folder / "train.yaml")
+    units = _read_units(_beside(folder, tree.get("tokenizer_conf", {}).get("symbol_table_path") or UNITS))
+    order = _special_units_first(units, folder / UNITS)
+    model = AsrModel(config.model, config.features.num_mel_bins, len(units))
+    path = folder / checkpoint
+    state = load_tensors(path)
+    if not isinstance(state, dict):
+        raise CheckpointError("is no state_dict", path=path)
+    load_weights(model, _translate_weights(state, order, model), path)
+    with new_folder(out, folder) as made:
+        dump_yaml(config, made / "train.yaml")
+        dump_yaml(config.text, made / "text_rules.yaml")
+        write_units([units[i] for i in order[len(SPECIAL_UNITS) :]], made / UNITS)
+        if tree.get("tokenizer") == "bpe":
+            bpe = _beside(folder, tree["tokenizer_conf"]["bpe_path"])
+            if not bpe.exists():
+                raise DataError("no such sentencepiece model", path=bpe, cure="copy it into the model directory")
+            shutil.copyfile(bpe, made / BPE_MODEL)
+        write_cmvn(_statistics(folder, tree, model), made / "global_cmvn")
+        save_atomically(model.state_dict(), made / "model.pt")
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _beside(folder: Path, name: str) -> Path:
+    """A file of the configuration: where it says, or else in the model directory under its own name."""
+    given = folder / name
+    return given if given.exists() else folder / Path(name).name
+
+
+def _read_units(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError("cannot read the units", path=path) from error
+    pairs = [line.rpartition(" ") for line in lines]
+    units = [unit for unit, _, _ in pairs]
+    if [index for _, _, index in pairs] != [str(i) for i in range(len(pairs))]:
+        raise DataError("does not number its units 0, 1, 2, ...", path=path)
+    return units
+
+
+def _special_units_first(units: list[str], path: Path) -> list[int]:
+    """Positions of the units in our order."""
+    missing = [unit for unit in SPECIAL_UNITS if unit not in units]
+    if missing:
+        raise DataError(f"lacks {', '.join(missing)}", path=path)
+    special = [units.index(unit) for unit in SPECIAL_UNITS]
+    return special + [i for i in range(len(units)) if i not in special]
+
+
+def _translate_weights(state: Mapping[str, Any], order: list[int], model: AsrModel) -> dict[str, Tensor]:
+    """WeNet's tensors without position tables, which are computed here, and with the vocabulary in our order."""
+    index = torch.tensor(order)
+    tensors = {name: value for name, value in state.items() if not name.endswith(_POSITION_TABLES)}
+    for name, value in tensors.items():
+        if (
+            any(part in f".{name}" for part in _VOCABULARY_TENSORS)
+            and len(value) == len(order)
+            and name[:8] != "encoder."
+        ):
+            tensors[name] = value.index_select(0, index)
+    for name in ("encoder.global_cmvn.mean", "encoder.global_cmvn.istd"):
+        tensors.setdefault(name, model.state_dict()[name])  # a model without CMVN
+    return tensors
+
+
+def _statistics(folder: Path, tree: Mapping[str, Any], model: AsrModel) -> CmvnStats:
+    """The statistics of the model directory, or else such that give the mean and deviation of the weights."""
+    name = (tree.get("cmvn_conf") or {}).get("cmvn_file")
+    if name and _beside(folder, name).exists():
+        return read_cmvn(_beside(folder, name))
+    mean, istd = model.encoder.global_cmvn.mean.double(), model.encoder.global_cmvn.istd.double()
+    return CmvnStats(mean, istd.pow(-2) + mean.square(), 1)

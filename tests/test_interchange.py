@@ -234,7 +234,7 @@ def test_every_setting_of_the_encoder_is_translated_or_refused_by_name(tmp_path:
             whole = {"use_dynamic_chunk": False} if key == "causal" else {}
             model = model_of(replace(ENCODER, **{key: value}, **whole), DECODER)
             if (key, value) in REFUSED:
-                with pytest.raises(ConfigError, match=rf"train.yaml: WeNet does not have encoder\.\S+ .*{value}"):
+                with pytest.raises(ConfigError, match=rf"WeNet does not have model\.encoder\.\S+ .*{value}"):
                     config_to_wenet(FbankConfig(40), model, 20, None, tmp_path / "train.yaml")
                 continue
             tree = config_to_wenet(FbankConfig(40), model, 20, None, tmp_path / "train.yaml")
@@ -269,7 +269,7 @@ def test_a_refused_export_is_one_line_and_leaves_nothing(
 ) -> None:
     arguments = experiment(tmp_path / "exp", model_of(replace(ENCODER, subsampling_channels=4), DECODER), toy)
     assert command.run(export.main, [*arguments, "--output", str(tmp_path / "wenet")]) == 1
-    assert "WeNet does not have encoder.subsampling_channels 4" in capsys.readouterr().err
+    assert "WeNet does not have model.encoder.subsampling_channels 4" in capsys.readouterr().err
     assert not (tmp_path / "wenet").exists() and not (tmp_path / "wenet.tmp").exists()
 
 

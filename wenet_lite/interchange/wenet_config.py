@@ -125,7 +125,7 @@ def config_to_wenet(
     foreign = _unknown_to_wenet(model)
     if foreign:
         cure = "--format torchscript runs it in WeNet's C++ runtime"
-        raise ConfigError(f"WeNet does not have {', '.join(foreign)}", path=path, cure=cure)
+        raise ConfigError(f"WeNet does not have {', '.join(f'model.{name}' for name in foreign)}", path=path, cure=cure)
     encoder, decoder = model.encoder, model.decoder
     decoder_conf = _kept(decoder, _DECODER)
     if not decoder.r_num_blocks:
@@ -169,7 +169,7 @@ def config_to_wenet(
 
 
 def _unknown_to_wenet(model: ModelConfig) -> list[str]:
-    """Settings that shape the model and have no counterpart in WeNet."""
+    """Settings below `model` that shape it and have no counterpart in WeNet."""
     encoder = model.encoder
     positions, channels = encoder.pos_enc_layer_type, encoder.subsampling_channels
     found = {

@@ -1,5 +1,7 @@
 """Configuration is typed: every key is known, every mistake is named with its cure."""
 
+import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,7 +12,9 @@ from wenet_lite.config import apply_overrides, differences, dump_yaml, from_dict
 from wenet_lite.errors import ConfigError
 from wenet_lite.experiment import ExperimentConfig, read_experiment
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+ROOT = Path(__file__).resolve().parents[1]
+CONF = ROOT / "conf"
+RECIPE = ROOT / "egs/librispeech"
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,19 @@ def test_malformed_overrides_are_refused(override: str) -> None:
 def test_every_shipped_configuration_is_valid_and_survives_a_round_trip(path: Path) -> None:
     config = read_experiment(path)
     assert from_dict(ExperimentConfig, to_dict(config)) == config
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_configuration_names_the_command_that_trains_it(path: Path) -> None:
+    head = path.read_text().partition("schema:")[0].replace("\\\n#", "")
+    (command,) = [line for line in head.splitlines() if line.startswith("#   bash run.sh")]
+    words = shlex.split(command.removeprefix("#"))[2:]
+    options = dict(zip(words[::2], words[1::2]))
+    for name in options:
+        assert f"\n  {name} " in (RECIPE / "run.sh").read_text()
+    corpus = (RECIPE / "corpora" / f"{options.get('--corpus', 'smoke')}.sh").read_text()
+    default = re.search(r"^train_config=(\S+)$", corpus, re.MULTILINE)
+    assert options.get("--train-config", default and default[1]) == f"conf/{path.name}"
 
 
 def test_differences_name_key_and_both_values() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from wenet_lite.errors import CheckpointError
+
+_VOCABULARY_TENSOR = re.compile(r"(^|\.)(ctc_lo\.|output_layer\.|(left_|right_)?decoder\.embed\.0\.)(weight|bias)$")
 
 
 def save_atomically(tree: Any, path: Path) -> None:
@@ -54,7 +57,7 @@ def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
         raise CheckpointError("is torn or not a checkpoint", path=path) from error
 
 
-def load_weights(model: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
+def load_weights(model: nn.Module, state: dict[str, Tensor], path: str | os.PathLike[str]) -> None:
     """Load a state_dict strictly.
 
     Raises:
@@ -71,3 +74,8 @@ def load_weights(model: nn.Module, state: dict[str, Tensor], path: str | Path) -
     if wrong:
         raise CheckpointError(f"does not fit the model: {'; '.join(wrong[:3])}", path=path)
     model.load_state_dict(state)
+
+
+def is_vocabulary_tensor(name: str) -> bool:
+    """Whether a tensor has a row for each unit: CTC heads, and the decoders' embeddings and output layers."""
+    return _VOCABULARY_TENSOR.search(name) is not None

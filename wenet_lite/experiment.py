@@ -26,6 +26,7 @@ from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.model.subsampling import SubsamplingType, required_frames
 from wenet_lite.text.rules import TextRules
 from wenet_lite.text.tokenizer import UNKNOWN, WORD_START, Tokenizer, copy_lang_files, load_tokenizer
+from wenet_lite.training.initialization import initialize, log_initialization
 from wenet_lite.training.trainer import Recipe, TrainingConfig
 from wenet_lite.training.validation import Validator
 
@@ -88,6 +89,8 @@ class DataPaths:
         lang_dir: BPE model, units and text rules.
         cmvn: `global_cmvn` of the training data.
         allow_pipes: whether commands in the lists may be run.
+        init_from: checkpoint whose weights the model starts from; None for drawn ones.
+        init_partial: whether a part of the tensors may be left over then.
     """
 
     train_data: str
@@ -95,6 +98,8 @@ class DataPaths:
     lang_dir: str
     cmvn: str
     allow_pipes: bool = False
+    init_from: str | None = None
+    init_partial: bool = False
 
 
 def write_experiment(config: ExperimentConfig, paths: DataPaths, exp_dir: Path) -> None:
@@ -110,12 +115,17 @@ def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, devic
     Raises:
         DataError: for a list that cannot be used, or too much of which cannot.
         ConfigError: if the configuration does not fit the data or the lang directory.
+        CheckpointError: if the weights to start from do not fit the model.
     """
     tokenizer = load_tokenizer(paths.lang_dir)
     if tokenizer.rules != config.text:
         raise ConfigError(f"{paths.lang_dir} has other text rules than the configuration", cure="make it with stage 3")
     model = build_model(config, tokenizer.vocab_size)
     model.encoder.global_cmvn.set_stats(read_cmvn(paths.cmvn))
+    if paths.init_from is not None:
+        initialization = initialize(model, tokenizer.units, paths.init_from, partial=paths.init_partial)
+        if world.is_main:
+            log_initialization(initialization, paths.init_from)
     model.to(device)
     fbank = Fbank(config.features).to(device)
     front_end = config.model.encoder.input_layer

@@ -27,6 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--exp-dir", required=True, help="receives train.yaml, checkpoints/, metrics.jsonl, tensorboard/"
     )
+    parser.add_argument(
+        "--init-from", metavar="CKPT", help="start from these weights; its units.txt beside it matches the vocabularies"
+    )
+    parser.add_argument("--init-partial", action="store_true", help="accept that --init-from leaves tensors over")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")
     parser.add_argument(
         "--warm-up-largest",
@@ -36,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--allow-pipes", action="store_true", help="run the commands that lists have for audio")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
     args = parser.parse_args(argv)
+    if args.init_partial and not args.init_from:
+        parser.error("--init-partial goes with --init-from")
 
     import torch
 
@@ -46,11 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     settings = [*args.set, *(["batch.warm_up_largest=true"] if args.warm_up_largest else [])]
     config = read_experiment(args.config, settings)
-    paths = DataPaths(args.train_data, args.dev_data, args.lang_dir, args.cmvn, args.allow_pipes)
+    exp_dir = Path(args.exp_dir)
+    paths = DataPaths(
+        args.train_data, args.dev_data, args.lang_dir, args.cmvn, args.allow_pipes,
+        _initial_weights(args.init_from, exp_dir) if args.init_from else None, args.init_partial,
+    )  # fmt: skip
     device = _device(args.device, World.from_environment().local_rank)
     with process_group(device) as world:
         recipe = build_recipe(config, paths, world, device)
-        exp_dir = Path(args.exp_dir)
         if world.is_main:
             exp_dir.mkdir(parents=True, exist_ok=True)
             _LOG.info(
@@ -66,6 +75,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def _initial_weights(path: str, exp_dir: Path) -> str | None:
+    """What --init-from means: None where the run goes on from a checkpoint of its own."""
+    from wenet_lite.distributed import World
+    from wenet_lite.errors import CheckpointError
+    from wenet_lite.training.checkpoint import load_latest
+    from wenet_lite.training.initialization import unit_folders
+
+    if load_latest(exp_dir / "checkpoints", mmap=True) is not None:
+        if World.from_environment().is_main:
+            _LOG.info("%s has checkpoints and goes on from them: --init-from is not applied again", exp_dir)
+        return None
+    if exp_dir.resolve() in (folder.resolve() for folder in unit_folders(path)):
+        raise CheckpointError("lies in --exp-dir, where its units would be replaced", path=path, cure="train elsewhere")
+    return path
 
 
 def _device(name: str | None, local_rank: int) -> torch.device:

@@ -50,13 +50,16 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> Path:
     return path
 
 
-def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+def load_checkpoint(path: str | os.PathLike[str], *, mmap: bool = False) -> Checkpoint:
     """Read what `save_checkpoint` wrote.
 
+    Args:
+        path: the file.
+        mmap: read a tensor from the disk only when it is used.
     Raises:
         CheckpointError: if the file is torn or of another schema.
     """
-    tree = load_tensors(path)
+    tree = load_tensors(path, mmap=mmap)
     if not isinstance(tree, dict) or tree.pop("schema", None) != SCHEMA:
         raise CheckpointError(f"is not a training checkpoint of schema {SCHEMA}", path=path)
     return Checkpoint(**tree)
@@ -67,11 +70,11 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step_*.pt") if _NAME.fullmatch(path.name))
 
 
-def load_latest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that can be read; a torn one is named and passed over."""
+def load_latest(folder: Path, *, mmap: bool = False) -> Checkpoint | None:
+    """The newest checkpoint that can be read; a torn one is named and passed over. `mmap` as in `load_checkpoint`."""
     for path in reversed(list_checkpoints(folder)):
         try:
-            return load_checkpoint(path)
+            return load_checkpoint(path, mmap=mmap)
         except CheckpointError as error:
             _LOG.warning("%s; trying the one before", error)
     return None

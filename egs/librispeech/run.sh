@@ -13,6 +13,8 @@ corpus=smoke
 datadir=
 train_config=
 exp_name=
+init_from=
+init_partial=false
 nbpe=
 data_type=raw
 average_num=
@@ -38,6 +40,8 @@ Options, with their defaults in brackets; paths are relative to where you stand:
   --datadir DIR          holds LibriSpeech/<part>; stage 0 fills it [egs/librispeech/corpus]
   --train-config YAML    experiment configuration [the corpus's own, in conf/]
   --exp-name NAME        folder of the run in egs/librispeech/exp [<corpus>_<configuration>]
+  --init-from CKPT       weights that training starts from, beside their units.txt [drawn ones]
+  --init-partial BOOL    true accepts that --init-from leaves tensors over [$init_partial]
   --nbpe N               pieces of the BPE model [the corpus's own]
   --data-type raw|shard  lists of files, or tar shards of a thousand utterances [$data_type]
   --average-num N        checkpoints to average [the corpus's own]
@@ -119,6 +123,8 @@ at_least 1 nbpe average_num nproc
 if [[ -n $given_config ]]; then train_config=$(from_caller "$given_config"); else train_config=../../$train_config; fi
 [[ $data_type == raw || $data_type == shard ]] || die "--data-type takes raw or shard, not '$data_type'"
 [[ -f $train_config ]] || die "no such configuration: $train_config"
+if [[ -n $init_from ]]; then init_from=$(from_caller "$init_from"); fi
+[[ -z $init_from || -f $init_from ]] || die "no such checkpoint: $init_from"
 read -ra modes <<<"$decode_modes"
 read -ra chunks <<<"$decode_chunks"
 read -ra settings <<<"$set"
@@ -200,6 +206,8 @@ stage_4() { # training
     options+=(--device cpu)
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores > processes ? cores / processes : 1))}
   fi
+  if [[ -n $init_from ]]; then options+=(--init-from "$init_from"); fi
+  if $init_partial; then options+=(--init-partial); fi
   for setting in "${settings[@]}"; do options+=(--set "$setting"); done
   logged stage4 "${launcher[@]}" wenet_lite.bin.train --config "$train_config" \
     --train-data "$(list_of "$train")" --dev-data "$(list_of "$dev")" --lang-dir "$lang" --cmvn "$train/global_cmvn" \

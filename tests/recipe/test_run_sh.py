@@ -40,6 +40,8 @@ WRONG_OPTIONS = [
     (["--num-gpus", "two"], "run.sh: --num-gpus takes a whole number from -1, not 'two'"),
     (["--average-num", "a[$(touch hacked)]"], "--average-num takes a whole number from 1, not 'a[$(touch hacked)]'"),
     (["--train-config", "none.yaml"], "run.sh: no such configuration: {cwd}/none.yaml"),
+    (["--init-from", "none.pt"], "run.sh: no such checkpoint: {cwd}/none.pt"),
+    (["--init-partial", "yes"], 'expected "true" or "false": --init-partial yes'),
     (["--stage", "3", "again"], "run.sh: unexpected argument 'again' (see --help)"),
     (["--stage=3"], "options to scripts must be of the form --name value, got '--stage=3'"),
     (["--stagee", "3"], "invalid option --stagee"),
@@ -115,6 +117,18 @@ def test_paths_are_relative_to_where_the_caller_stands(recipe: Path, tmp_path: P
     assert f"needs {tmp_path}/here/LibriSpeech/" in complaint(recipe, *options, cwd=tmp_path)
     (tmp_path / "options.sh").write_text("corpus=mini\n")
     assert "dev-clean-2" in complaint(recipe, *options, "--config", "options.sh", cwd=tmp_path)
+
+
+def test_the_weights_to_start_from_are_handed_to_training(recipe: Path, tmp_path: Path) -> None:
+    lists = ("smoke_train/global_cmvn", "smoke_train/data.list", "smoke_dev/data.list")
+    for name in (*lists, "lang_smoke_train_bpe29/units.txt"):  # empty ones, at which training stops
+        (recipe / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (recipe / "data" / name).touch()
+    (tmp_path / "base.pt").touch()
+    options = ("--stage", "4", "--stop-stage", "4", "--num-gpus", "0", "--nproc", "1", "--init-from", "base.pt")
+    complaint(recipe, *options, "--init-partial", "true", cwd=tmp_path)
+    command = (recipe / "exp/smoke_smoke/log/stage4.log").read_text().splitlines()[0]
+    assert f" --init-from {tmp_path}/base.pt --init-partial" in command
 
 
 def test_the_root_script_hands_its_options_on(recipe: Path, tmp_path: Path) -> None:

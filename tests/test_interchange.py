@@ -16,9 +16,11 @@ from wenet_lite.experiment import ExperimentConfig, build_model, read_experiment
 from wenet_lite.features.cmvn import CmvnStats, write_cmvn
 from wenet_lite.features.fbank import FbankConfig
 from wenet_lite.interchange.wenet_config import config_from_wenet, config_to_wenet
-from wenet_lite.model.asr_model import ModelConfig, MultiLevelConfig
 from wenet_lite.model.decoder import TransformerDecoderConfig
-from wenet_lite.model.encoder import EncoderConfig
+from wenet_lite.model.encoder_config import EncoderConfig
+from wenet_lite.model.mixture import MixtureConfig
+from wenet_lite.model.model_config import ModelConfig
+from wenet_lite.model.multi_level import MultiLevelConfig
 from wenet_lite.runtime.model_dir import ModelDescription, load_model
 
 BASE = {
@@ -58,6 +60,8 @@ OTHER_ENCODER = {
     "cnn_module_kernel": [31],
     "cnn_module_norm": ["batch_norm"],
     "causal": [False],
+    "moe": [MixtureConfig()],
+    "static_chunk_size": [4],
     "use_dynamic_chunk": [False],
     "use_dynamic_left_chunk": [True],
     "dropout_rate": [0.2],
@@ -67,6 +71,7 @@ OTHER_ENCODER = {
 """Another value than ENCODER's, or several, of each of its keys."""
 REFUSED = [
     ("type", "transformer"),  # with rel_pos
+    ("moe", MixtureConfig()),
     ("input_layer", "dwconv2d4"),
     ("subsampling_channels", 4),
     ("pos_enc_layer_type", "rel_pos_true"),
@@ -231,10 +236,11 @@ def test_every_setting_of_the_encoder_is_translated_or_refused_by_name(tmp_path:
     assert set(OTHER_ENCODER) == {field.name for field in fields(EncoderConfig)}
     for key, values in OTHER_ENCODER.items():
         for value in values:
-            whole = {"use_dynamic_chunk": False} if key == "causal" else {}
+            whole = {"use_dynamic_chunk": False} if key in ("causal", "static_chunk_size") else {}
             model = model_of(replace(ENCODER, **{key: value}, **whole), DECODER)
             if (key, value) in REFUSED:
-                with pytest.raises(ConfigError, match=rf"WeNet does not have model\.encoder\.\S+ .*{value}"):
+                named = rf"\S+ .*{value}" if key != "moe" else "moe"
+                with pytest.raises(ConfigError, match=rf"WeNet does not have model\.encoder\.{named}"):
                     config_to_wenet(FbankConfig(40), model, 20, None, tmp_path / "train.yaml")
                 continue
             tree = config_to_wenet(FbankConfig(40), model, 20, None, tmp_path / "train.yaml")

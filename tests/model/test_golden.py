@@ -13,7 +13,7 @@ from wenet_lite.config import load_yaml
 from wenet_lite.decoding.attention_beam import AttentionBeamSearch
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.options import DecodingOptions
-from wenet_lite.interchange import translate_config
+from wenet_lite.interchange.wenet_config import config_from_wenet
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.attention import sinusoids
 from wenet_lite.model.mask import chunk_mask, padding_mask
@@ -68,7 +68,7 @@ def golden_model(request: pytest.FixtureRequest) -> Golden:
     if reference["sos"] != 2:
         pytest.skip("its units are in another order: see import_wenet")
     tree = load_yaml(folder / "train.yaml")
-    model = AsrModel(translate_config(tree, folder / "train.yaml").model, tree["input_dim"], tree["vocab_size"])
+    model = AsrModel(config_from_wenet(tree, folder / "train.yaml").model, tree["input_dim"], tree["vocab_size"])
     weights = torch.load(folder / "final.pt", weights_only=True)
     # Position tables are computed here, not stored.
     model.load_state_dict({name: value for name, value in weights.items() if not name.endswith(".pe")}, strict=True)

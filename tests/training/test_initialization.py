@@ -16,7 +16,7 @@ from wenet_lite.bin import train
 from wenet_lite.distributed import World
 from wenet_lite.errors import CheckpointError
 from wenet_lite.experiment import DataPaths, build_recipe, read_experiment
-from wenet_lite.model.weights import is_vocabulary_tensor
+from wenet_lite.model.weights import unit_axis
 from wenet_lite.text.tokenizer import read_units
 from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint
 from wenet_lite.training.initialization import Fate, plan_initialization
@@ -96,12 +96,31 @@ def test_unknown_units_are_assumed_equal_only_where_the_shape_is(rows: int) -> N
 
 def test_heads_on_intermediate_layers_and_both_decoders_have_rows_of_units(toy: Toy, toy_model: Path) -> None:
     multi = ("model.multi_level={layers: [1]}", "model.decoder.r_num_blocks=1", "model.reverse_weight=0.3")
-    names = [name for name in start(toy, toy_model / "avg_2.pt", *multi, partial=True) if is_vocabulary_tensor(name)]
+    names = [name for name in start(toy, toy_model / "avg_2.pt", *multi, partial=True) if unit_axis(name) == 0]
     heads = ["ctc.ctc_lo.weight", "ctc.ctc_lo.bias"]
     decoder = ["embed.0.weight", "output_layer.weight", "output_layer.bias"]
     both = [f"decoder.{side}_decoder.{name}" for side in ("left", "right") for name in decoder]
     assert names == [*heads, *both, *(f"auxiliary.0.{name}" for name in (*heads, *(f"decoder.{n}" for n in decoder)))]
-    assert not is_vocabulary_tensor("encoder.embed.0.weight")
+    assert unit_axis("encoder.embed.0.weight") is None
+
+
+def test_posteriors_that_go_back_into_the_encoder_have_columns_of_units() -> None:
+    name = "encoder.conditioning.0.back.weight"
+    own, given = tensors({name: (4, 5)}), {name: torch.arange(24.0).view(4, 6)}
+    plan = plan_initialization(own, given, units("A", "B"), units("B", "C", "A"))
+    assert plan.fates == {name: Fate.RESIZED} and plan.matched_units == 5
+    assert torch.equal(plan.values[name], given[name][:, [0, 1, 2, 5, 3]])
+
+
+def test_a_mixture_starts_from_a_dense_model(toy: Toy, toy_model: Path) -> None:
+    moe = ("model.encoder.moe={num_experts: 2, embedding_num_blocks: 0, embedding_ctc_weight: 0.0}",)
+    dense = weights(toy_model)
+    with pytest.raises(CheckpointError, match=r"left: encoder.encoders.0-1.feed_forward.gate.* .*--init-partial"):
+        start(toy, toy_model / "avg_2.pt", *moe)
+    mixture = start(toy, toy_model / "avg_2.pt", *moe, partial=True)
+    layer = "encoder.encoders.1.feed_forward"
+    for expert in range(2):
+        assert torch.equal(mixture[f"{layer}.experts.{expert}.w_2.bias"], dense[f"{layer}.w_2.bias"])
 
 
 def test_every_expert_gets_a_copy_of_the_dense_layer() -> None:
@@ -146,7 +165,7 @@ def test_weights_and_cmvn_are_the_checkpoints(toy: Toy, other_toy: Toy, toy_mode
     started = start(other_toy, toy_model / "avg_2.pt")
     assert "T" in ours.keys() - theirs.keys() and "R" in theirs.keys() - ours.keys()
     for name, tensor in started.items():
-        if not is_vocabulary_tensor(name):
+        if unit_axis(name) is None:
             assert torch.equal(tensor, base[name]), name  # encoder.global_cmvn.* among them
         else:
             for unit in ours.keys() & theirs.keys():

@@ -11,9 +11,10 @@ from wenet_lite.config import from_dict
 from wenet_lite.errors import ConfigError
 from wenet_lite.experiment import ExperimentConfig
 from wenet_lite.features.fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE, FbankConfig
-from wenet_lite.model.asr_model import BLANK_ID, EOS_ID, SOS_ID, ModelConfig
+from wenet_lite.model.asr_model import BLANK_ID, EOS_ID, SOS_ID
 from wenet_lite.model.decoder import TransformerDecoderConfig
-from wenet_lite.model.encoder import EncoderConfig
+from wenet_lite.model.encoder_config import EncoderConfig
+from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.text.tokenizer import BLANK, UNKNOWN
 
 UNITS, WEIGHTS, CMVN = "units.txt", "final.pt", "global_cmvn"
@@ -38,7 +39,7 @@ class _Section:
 
 
 _DROPOUTS = {"dropout_rate": 0.1, "positional_dropout_rate": 0.1}
-_CHUNKS = {"use_dynamic_chunk": False, "use_dynamic_left_chunk": False}
+_CHUNKS = {"static_chunk_size": 0, "use_dynamic_chunk": False, "use_dynamic_left_chunk": False}
 _SIZES = {"output_size": 256, "attention_heads": 4, "linear_units": 2048, "num_blocks": 6}
 _ENCODERS = {
     "conformer": _Section(
@@ -46,13 +47,13 @@ _ENCODERS = {
             **_SIZES, **_DROPOUTS, **_CHUNKS, "attention_dropout_rate": 0.0, "input_layer": "conv2d",
             "pos_enc_layer_type": "rel_pos", "cnn_module_kernel": 15, "causal": False, "cnn_module_norm": "batch_norm",
         },
-        {"normalize_before": True, "static_chunk_size": 0, "macaron_style": True, "activation_type": "swish",
+        {"normalize_before": True, "macaron_style": True, "activation_type": "swish",
          "use_cnn_module": True, "positionwise_conv_kernel_size": 1},
     ),
     "transformer": _Section(
         {**_SIZES, **_DROPOUTS, **_CHUNKS, "attention_dropout_rate": 0.0, "input_layer": "conv2d",
          "pos_enc_layer_type": "abs_pos"},
-        {"normalize_before": True, "static_chunk_size": 0, "activation_type": "relu"},
+        {"normalize_before": True, "activation_type": "relu"},
     ),
 }  # fmt: skip
 _DECODER = _Section(
@@ -80,6 +81,8 @@ def config_from_wenet(tree: Mapping[str, Any], path: Path) -> ExperimentConfig:
     _require(tree, "tokenizer", ("bpe", "char"), path)
     kind = tree["encoder"]
     encoder = _translate(tree.get("encoder_conf", {}), _ENCODERS[kind], "encoder_conf", path)
+    if encoder["use_dynamic_chunk"]:
+        encoder["static_chunk_size"] = 0  # WeNet looks at it only where chunks are not dynamic
     positions = encoder["pos_enc_layer_type"]
     expected = _self_attention_of(positions)
     attention = tree.get("encoder_conf", {}).get("selfattention_layer_type", _SELF_ATTENTION[kind])
@@ -127,13 +130,15 @@ def config_to_wenet(
         cure = "--format torchscript runs it in WeNet's C++ runtime"
         raise ConfigError(f"WeNet does not have {', '.join(f'model.{name}' for name in foreign)}", path=path, cure=cure)
     encoder, decoder = model.encoder, model.decoder
-    decoder_conf = _kept(decoder, _DECODER)
+    encoder_conf, decoder_conf = _kept(encoder, _ENCODERS[encoder.type]), _kept(decoder, _DECODER)
+    if not encoder.static_chunk_size:
+        del encoder_conf["static_chunk_size"]
     if not decoder.r_num_blocks:
         del decoder_conf["r_num_blocks"]
     return {
         "encoder": encoder.type,
         "encoder_conf": {
-            **_kept(encoder, _ENCODERS[encoder.type]),
+            **encoder_conf,
             "selfattention_layer_type": _self_attention_of(encoder.pos_enc_layer_type),
         },
         "decoder": "bitransformer" if decoder.r_num_blocks else "transformer",
@@ -176,6 +181,8 @@ def _unknown_to_wenet(model: ModelConfig) -> list[str]:
         "encoder.pos_enc_layer_type rel_pos_true": positions == "rel_pos_true",
         "encoder.pos_enc_layer_type rel_pos in a transformer": positions == "rel_pos" and encoder.type == "transformer",
         "encoder.input_layer dwconv2d4": encoder.input_layer == "dwconv2d4",  # another network bears this name there
+        "encoder.moe": encoder.moe is not None,  # its experts know neither a shared embedding nor balance
+        "multi_level.self_conditioning": model.multi_level is not None and model.multi_level.self_conditioning,
         f"encoder.subsampling_channels {channels}": channels not in (None, encoder.output_size),
     }
     return [name for name, is_set in found.items() if is_set]

@@ -16,7 +16,7 @@ from wenet_lite.errors import CheckpointError, DataError
 from wenet_lite.features.cmvn import CmvnStats, read_cmvn, write_cmvn
 from wenet_lite.interchange.wenet_config import UNITS, WEIGHTS, config_from_wenet
 from wenet_lite.model.asr_model import AsrModel
-from wenet_lite.model.weights import is_vocabulary_tensor, load_tensors, load_weights, save_atomically
+from wenet_lite.model.weights import load_tensors, load_weights, save_atomically, unit_axis
 from wenet_lite.runtime.model_dir import new_folder
 from wenet_lite.text.tokenizer import BPE_MODEL, SPECIAL_UNITS, write_units
 
@@ -96,7 +96,7 @@ def _translate_weights(state: Mapping[str, Any], order: list[int], model: AsrMod
     index = torch.tensor(order)
     tensors = {name: value for name, value in state.items() if not name.endswith(_POSITION_TABLES)}
     for name, value in tensors.items():
-        if is_vocabulary_tensor(name) and len(value) == len(order):
+        if unit_axis(name) == 0 and len(value) == len(order):
             tensors[name] = value.index_select(0, index)
     for name in ("encoder.global_cmvn.mean", "encoder.global_cmvn.istd"):
         tensors.setdefault(name, model.state_dict()[name])  # a model without CMVN

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from wenet_lite.errors import CheckpointError
 
-_VOCABULARY_TENSOR = re.compile(r"(^|\.)(ctc_lo\.|output_layer\.|(left_|right_)?decoder\.embed\.0\.)(weight|bias)$")
+_UNIT_ROWS = re.compile(r"(^|\.)(ctc_lo\.|output_layer\.|(left_|right_)?decoder\.embed\.0\.)(weight|bias)$")
+_UNIT_COLUMNS = re.compile(r"(^|\.)conditioning\.\d+\.back\.weight$")
 
 
 def save_atomically(tree: Any, path: Path) -> None:
@@ -76,6 +77,11 @@ def load_weights(model: nn.Module, state: dict[str, Tensor], path: str | os.Path
     model.load_state_dict(state)
 
 
-def is_vocabulary_tensor(name: str) -> bool:
-    """Whether a tensor has a row for each unit: CTC heads, and the decoders' embeddings and output layers."""
-    return _VOCABULARY_TENSOR.search(name) is not None
+def unit_axis(name: str) -> int | None:
+    """The axis on which a tensor has an entry for each unit; None if it has none.
+
+    It is the first of CTC heads and of the decoders' embeddings and output layers, the second where posteriors go in.
+    """
+    if _UNIT_ROWS.search(name):
+        return 0
+    return 1 if _UNIT_COLUMNS.search(name) else None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from wenet_lite.errors import CheckpointError
-from wenet_lite.model.weights import is_vocabulary_tensor, load_tensors, load_weights
+from wenet_lite.model.weights import load_tensors, load_weights, unit_axis
 from wenet_lite.text.tokenizer import read_units
 from wenet_lite.training.tensor_groups import group_by_module, total_size
 
@@ -110,8 +110,8 @@ def plan_initialization(
         source = _source(name, given)
         if source not in given:
             fates[name] = Fate.LEFT
-        elif other_units and is_vocabulary_tensor(name) and given[source].shape[1:] == fresh.shape[1:]:
-            fates[name], values[name] = Fate.RESIZED, _matched_rows(fresh, given[source], pairs)
+        elif other_units and _fits_but_for_units(name, given[source], fresh):
+            fates[name], values[name] = Fate.RESIZED, _matched(name, fresh, given[source], pairs)
         elif given[source].shape != fresh.shape:
             fates[name] = Fate.MISFIT
         else:
@@ -126,7 +126,7 @@ def plan_initialization(
         matched_units=len(pairs),
         new_units=len(own_units) - len(pairs) if known else 0,
         dropped_units=len(known) - len(pairs),
-        assumes_units=given_units is None and any(map(is_vocabulary_tensor, values)),
+        assumes_units=given_units is None and any(map(_is_of_vocabulary, values)),
     )
 
 
@@ -148,7 +148,8 @@ def initialize(
     units_path = next(filter(Path.is_file, (folder / "units.txt" for folder in unit_folders(path))), None)
     given_units = read_units(units_path) if units_path else None
     for name, tensor in given.items():
-        if given_units is not None and is_vocabulary_tensor(name) and tensor.shape[:1] != (len(given_units),):
+        axis = unit_axis(name)
+        if given_units is not None and axis is not None and tensor.shape[axis] != len(given_units):
             message = f"{name} has shape {tuple(tensor.shape)}, but {units_path} {len(given_units)} units"
             raise CheckpointError(message, path=path, cure="put the checkpoint's own units.txt beside it")
     plan = plan_initialization(model.state_dict(), given, units, given_units)
@@ -156,7 +157,7 @@ def initialize(
         raise CheckpointError("has no weight that fits the model", path=path, cure="is it of such a model?")
     lost = [f"{fate.value}: {', '.join(plan.groups(fate))}" for fate in LOSSES if plan.names(fate)]
     if lost and not partial:
-        unmatched = given_units is None and any(map(is_vocabulary_tensor, plan.names(Fate.MISFIT)))
+        unmatched = given_units is None and any(map(_is_of_vocabulary, plan.names(Fate.MISFIT)))
         cure = f"{'put its units.txt beside it, or ' if unmatched else ''}accept that with --init-partial"
         raise CheckpointError(f"does not fill the model: {'; '.join(lost)}", path=path, cure=cure)
     load_weights(model, {**plan.own, **plan.values}, path)
@@ -192,10 +193,21 @@ def _source(name: str, given: Mapping[str, Tensor]) -> str:
     return name if name in given else _EXPERT.sub(".", name)
 
 
-def _matched_rows(fresh: Tensor, given: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
-    """(units, ...) with the rows of `pairs` (here, there) taken from `given`."""
+def _is_of_vocabulary(name: str) -> bool:
+    return unit_axis(name) is not None
+
+
+def _fits_but_for_units(name: str, given: Tensor, fresh: Tensor) -> bool:
+    axis = unit_axis(name)
+    return axis is not None and given.movedim(axis, 0).shape[1:] == fresh.movedim(axis, 0).shape[1:]
+
+
+def _matched(name: str, fresh: Tensor, given: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
+    """The model's tensor with the entries of `pairs` (here, there) of units taken from `given`."""
+    axis = unit_axis(name)
+    assert axis is not None
     here, there = torch.tensor(pairs, dtype=torch.long).view(-1, 2).unbind(1)
-    return fresh.index_copy(0, here.to(fresh.device), given[there].to(fresh))
+    return fresh.index_copy(axis, here.to(fresh.device), given.index_select(axis, there).to(fresh))
 
 
 def _read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:

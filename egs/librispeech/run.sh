@@ -227,11 +227,19 @@ stage_5() { # checkpoint averaging
   logged stage5 python3 -m wenet_lite.bin.average --exp-dir "$exp" --num "$average_num" --mode best --output "$average"
 }
 
+streams() { # whether the model of this run was trained in chunks
+  grep -Eq '^ *(use_dynamic_chunk: true|static_chunk_size: [1-9])' "$exp/train.yaml"
+}
+
 stage_6() { # decoding and scoring
   needs "$average" 5
   local data name chunk device=()
   for data in "${tests[@]}"; do needs "$(list_of "$data")" 3; done
   ((num_gpus != 0)) || device=(--device cpu)
+  if ! streams; then
+    echo "run.sh: this model hears whole utterances only: no decoding in chunks"
+    chunks=(-1)
+  fi
   for data in "${tests[@]}"; do
     name=$(basename "$data")
     for chunk in "${chunks[@]}"; do
@@ -244,15 +252,17 @@ stage_6() { # decoding and scoring
   logged stage6_report python3 -m wenet_lite.bin.report --exp-dir "$exp"
 }
 
-stage_7() { # export, and a first stream through it
+stage_7() { # export, and a first recording through it, as a stream if it can
   needs "$average" 5
   needs "$(list_of "${tests[0]}")" 3
   logged stage7 python3 -m wenet_lite.bin.export --exp-dir "$exp" --checkpoint "$average" --format torchscript \
     --output "$exp/model" --check-data "$(list_of "${tests[0]}")"
-  local example
+  local example arguments
   example=$(head -n 1 "${tests[0]}/wav.scp" | cut -d ' ' -f 2-)
-  echo "run.sh: tools/wenet-lite transcribe $recipe/$exp/model $example --streaming"
-  logged stage7_transcribe python3 -m wenet_lite.bin.transcribe "$exp/model" "$example" --streaming
+  arguments=("$exp/model" "$example")
+  if streams; then arguments+=(--streaming); fi
+  echo "run.sh: tools/wenet-lite transcribe $recipe/${arguments[*]}"
+  logged stage7_transcribe python3 -m wenet_lite.bin.transcribe "${arguments[@]}"
 }
 
 if $set_up; then

@@ -100,6 +100,22 @@ def test_the_last_stage_shows_a_stream(finished: Path) -> None:
     assert "transcribe" in shown and "--streaming" in shown
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["smoke_3m", "smoke_3m_moe", "whole"])
+def test_each_kind_of_model_goes_through_the_last_stages(finished: Path, kind: str) -> None:
+    settings = f"{SETTINGS} training.max_epochs=1"
+    if kind == "whole":
+        settings += " model.encoder.use_dynamic_chunk=false model.encoder.causal=false"
+    config = finished.parents[1] / "conf" / f"{'smoke' if kind == 'whole' else kind}.yaml"
+    options = ("--stage", "4", "--train-config", str(config), "--exp-name", kind, "--average-num", "1")
+    result = run_recipe(finished, *MINIATURE, *options, "--set", settings, "--decode-modes", "attention_rescoring")
+    assert result.returncode == 0, result.stderr
+    rows = (finished / "exp" / kind / "RESULTS.md").read_text().count("attention_rescoring")
+    assert rows == (1 if kind == "whole" else 2)
+    assert ("no decoding in chunks" in result.stdout) == (kind == "whole")
+    assert (finished / "exp" / kind / "model/model.zip").exists()
+
+
 def test_logs_hold_command_and_exit_status(finished: Path) -> None:
     logs = list((finished / "exp/smoke_smoke/log").glob("*.log"))
     assert len(logs) > 10

@@ -157,6 +157,15 @@ def test_special_units_elsewhere_come_first_here(golden: Path, tmp_path: Path) -
         ({"decoder_conf": {"activation_type": "gelu"}}, "decoder_conf.activation_type gelu"),
         ({"model_conf": {"length_normalized_loss": True}}, "length_normalized_loss True"),
         ({"dataset_conf": {"fbank_conf": {"frame_shift": 12}}}, "another frame length or shift"),
+        (
+            {"dataset_conf": {"resample_conf": {"resample_rate": 8000}}},
+            "resample_rate 8000 is not known",
+        ),
+        ({"dataset_conf": {"feats_type": "mfcc"}}, "feats_type mfcc"),
+        ({"ctc_conf": {"ctc_blank_id": 5}}, "ctc_conf.ctc_blank_id 5"),
+        ({"tokenizer_conf": {"special_tokens": {"<sos>": 7, "<eos>": 8}}}, "two different tokens for <sos> and <eos>"),
+        ({"tokenizer_conf": {"is_multilingual": True}}, "is_multilingual True"),
+        ({"lora_conf": {"lora_rank": 8}}, "lora_conf"),
     ],
 )
 def test_what_is_not_known_here_is_named(sections: dict, message: str, tmp_path: Path) -> None:

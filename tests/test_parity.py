@@ -5,6 +5,8 @@ Random small models of every kind, random utterances, eval mode, float32.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,8 @@ def configs(draw: st.DrawFn, *, streams: bool) -> ModelConfig:
         use_dynamic_chunk=causal,
         moe=draw(moes) if kind == "conformer" else None,
     )
+    if encoder.use_dynamic_chunk and draw(st.integers(0, 3)) == 0:
+        encoder = replace(encoder, use_dynamic_chunk=False, static_chunk_size=4)
     backwards = draw(st.booleans())
     return ModelConfig(
         encoder,

@@ -75,14 +75,6 @@ def sum_over_ranks(tensors: Sequence[torch.Tensor]) -> None:
         tensor.copy_(part.view_as(tensor))
 
 
-def average_over_ranks(tensors: Sequence[torch.Tensor], world_size: int) -> None:
-    """Replace each tensor by its mean over all ranks."""
-    if tensors:
-        sum_over_ranks(tensors)
-        for tensor in tensors:
-            tensor.div_(world_size)
-
-
 def gather_objects(mine: T, world: World) -> list[T]:
     """What each rank has, on every rank, in the order of ranks."""
     import torch.distributed as dist

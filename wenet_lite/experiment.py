@@ -123,7 +123,8 @@ def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, devic
     model = build_model(config, tokenizer.vocab_size)
     model.encoder.global_cmvn.set_stats(read_cmvn(paths.cmvn))
     if paths.init_from is not None:
-        initialization = initialize(model, tokenizer.units, paths.init_from, partial=paths.init_partial)
+        resolved = to_dict(config)
+        initialization = initialize(model, tokenizer.units, paths.init_from, resolved, partial=paths.init_partial)
         if world.is_main:
             log_initialization(initialization, paths.init_from)
     model.to(device)

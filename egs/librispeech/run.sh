@@ -5,7 +5,7 @@ recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$recipe/path.sh"
 caller=$PWD
 arguments=("$@")
-cores=$(nproc)
+cores=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
 
 stage=0
 stop_stage=7

@@ -43,7 +43,8 @@ class Golden:
     def rows(self) -> list[int]:
         """Utterances that WeNet computes without a leak: in a centred convolution padding reaches the shorter ones."""
         lens = self.reference["feats_lengths"]
-        whole = self.model.encoder.causal or self.model.config.encoder.type == "transformer"
+        encoder = self.model.config.encoder
+        whole = encoder.causal or encoder.type == "transformer"
         return [i for i, length in enumerate(lens) if whole or length == lens.max()]
 
     def need(self, *names: str) -> None:

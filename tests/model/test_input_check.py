@@ -15,6 +15,7 @@ from wenet_lite.model.encoder import Encoder
 from wenet_lite.model.encoder_config import EncoderConfig
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.model.weights import load_weights
+from wenet_lite.runtime.torchscript import TorchScriptModel
 
 CONFIG = EncoderConfig(
     output_size=16, attention_heads=2, linear_units=32, num_blocks=2, subsampling_channels=4, cnn_module_kernel=5
@@ -24,6 +25,12 @@ CONFIG = EncoderConfig(
 def encoder(**changes) -> Encoder:
     torch.manual_seed(0)
     return Encoder(dataclasses.replace(CONFIG, **changes), 20).eval()
+
+
+def whole_model(**changes) -> AsrModel:
+    torch.manual_seed(0)
+    encoder = dataclasses.replace(CONFIG, **changes)
+    return AsrModel(ModelConfig(encoder, TransformerDecoderConfig(2, 32, 1)), 20, 11)
 
 
 @pytest.mark.parametrize(
@@ -124,3 +131,53 @@ def test_recognition_gives_what_is_too_short_an_empty_hypothesis_and_a_reason(
     text = (tmp_path / "ctc_greedy_search/text").read_text().splitlines()
     assert len(text) == 3 and "a-short-one" in text
     assert "utterance a-short-one has an empty hypothesis: is too short to be heard" in caplog.text
+
+
+def test_a_history_that_cannot_be() -> None:
+    own, features = encoder(), torch.zeros(1, 19, 20)
+    with pytest.raises(InputError, match="next_cache_frames -1 is negative"):
+        own.forward_chunk(features, torch.tensor([19]), own.empty_cache(1, 8, features), -1)
+
+
+def test_batch_norm_without_statistics() -> None:
+    with pytest.raises(InputError, match="batch norm cannot be trained on 1 encoder frames"):
+        encoder(cnn_module_norm="batch_norm").train()(torch.zeros(1, 7, 20), torch.tensor([7]))
+
+
+def test_an_utterance_without_frames_weighs_nothing_in_training() -> None:
+    model = whole_model()
+    targets, target_lens = torch.tensor([[3, 4], [5, 6]]), torch.tensor([2, 2])
+    losses = model(torch.randn(2, 60, 20), torch.tensor([60, 0]), targets, target_lens)
+    assert losses.total[1] == 0 and losses.total[0] > 0
+    assert losses.parts["no_alignment"].tolist() == [0, 1] and losses.parts["attention"][1] == 0
+
+
+@torch.no_grad()
+def test_a_deployed_model_puts_out_no_frame_for_a_chunk_that_is_too_short() -> None:
+    runtime = torch.jit.script(
+        TorchScriptModel(AsrModel(ModelConfig(CONFIG, TransformerDecoderConfig(2, 32, 1)), 20, 11))
+    )
+    nothing = torch.zeros(0, 0, 0, 0)
+    out, attention, _ = runtime.eval().forward_encoder_chunk(torch.randn(1, 3, 20), 0, -1, nothing, nothing)
+    assert out.shape == (1, 0, 16) and attention.shape[2] == 0
+
+
+@pytest.mark.parametrize("changes", [{"lsm_weight": 1.0}, {"lsm_weight": -0.1}, {"ctc_weight": 1.5}])
+def test_weights_of_losses(changes: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        ModelConfig(CONFIG, TransformerDecoderConfig(2, 32, 1), **changes)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("positions", ["abs_pos", "rel_pos", "rel_pos_true"])
+def test_half_precision_is_taken(positions: str) -> None:
+    own = AsrModel(
+        ModelConfig(dataclasses.replace(CONFIG, pos_enc_layer_type=positions), TransformerDecoderConfig(2, 32, 1)),
+        20,
+        11,
+    )
+    features, lens = torch.randn(2, 60, 20), torch.tensor([60, 40])
+    expected, out_lens = own.eval().encoder(features, lens)
+    out, _ = own.bfloat16().encoder(features.bfloat16(), lens)
+    assert out.dtype == torch.bfloat16 and (out[0].float() - expected[0]).abs().mean() < 0.05
+    assert own.left_decoder(out, out_lens, torch.tensor([[2, 3], [2, 4]]), torch.tensor([2, 2])).dtype == torch.bfloat16

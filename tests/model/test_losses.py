@@ -5,7 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.model.decoder import TransformerDecoderConfig
+from wenet_lite.model.encoder_config import EncoderConfig
 from wenet_lite.model.losses import PAD, consistency_loss, ctc_loss, label_smoothing_loss, token_accuracy
+from wenet_lite.model.model_config import ModelConfig
 
 
 @given(seed=st.integers(0, 1000), smoothing=st.sampled_from([0.0, 0.1, 0.5]), vocab=st.integers(2, 9))
@@ -51,3 +55,19 @@ def test_consistency_is_the_symmetric_divergence_of_valid_frames() -> None:
     assert (first.grad[1, 3:] == 0).all()
     same = first.detach()
     assert consistency_loss(same, same, torch.tensor([5, 3])).abs().max() == 0
+
+
+def test_two_views_count_alike_and_their_consistency_has_its_weight() -> None:
+    torch.manual_seed(0)
+    encoder = EncoderConfig(output_size=16, attention_heads=2, linear_units=32, num_blocks=1, subsampling_channels=4)
+    model = AsrModel(ModelConfig(encoder, TransformerDecoderConfig(2, 32, 1), cr_ctc_weight=0.4), 20, 11).eval()
+    views = torch.randn(2, 60, 20), torch.randn(2, 60, 20)
+    lens = torch.tensor([60, 40])
+    rest = lens, torch.tensor([[3, 4, 5], [6, 7, PAD]]), torch.tensor([3, 2])
+    both = model.consistent_losses(views, *rest)
+    first, second = (model(view, *rest) for view in views)
+    log_probs = [model.ctc_log_probs(model.encoder(view, lens)[0]) for view in views]
+    consistency = consistency_loss(*log_probs, torch.tensor([14, 9]))
+    torch.testing.assert_close(both.parts["cr_ctc"], consistency, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(both.total, (first.total + second.total) / 2 + 0.4 * consistency, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(both.parts["ctc"], (first.parts["ctc"] + second.parts["ctc"]) / 2, rtol=1e-5, atol=1e-4)

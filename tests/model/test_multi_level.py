@@ -56,7 +56,7 @@ def test_gradients_reach_the_heads_and_the_layers_below_them() -> None:
     assert model.encoder.encoders[1].norm_final.weight.grad is None
 
 
-@pytest.mark.parametrize("layers", [(), (0,), (1, 1), (3,)])
+@pytest.mark.parametrize("layers", [(), (0,), (1, 1), (2, 1), (3,)])
 def test_impossible_layers_are_refused(layers: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="layers"):
         ModelConfig(ENCODER, multi_level=MultiLevelConfig(layers))

@@ -123,6 +123,13 @@ def test_a_mixture_starts_from_a_dense_model(toy: Toy, toy_model: Path) -> None:
         assert torch.equal(mixture[f"{layer}.experts.{expert}.w_2.bias"], dense[f"{layer}.w_2.bias"])
 
 
+def test_another_use_of_the_same_tensors_is_named(toy: Toy, toy_model: Path) -> None:
+    other = "model.encoder.pos_enc_layer_type=rel_pos_true"
+    with pytest.raises(CheckpointError, match="the checkpoint has another model.encoder.pos_enc_layer_type: rel_pos"):
+        start(toy, toy_model / "avg_2.pt", other)
+    assert start(toy, toy_model / "avg_2.pt", other, partial=True)
+
+
 def test_every_expert_gets_a_copy_of_the_dense_layer() -> None:
     layer = "encoder.encoders.0.feed_forward"
     experts = {f"{layer}.experts.{i}.w_1.weight": (6, 4) for i in range(3)}

@@ -73,9 +73,10 @@ def test_a_killed_run_ends_with_the_weights_of_the_undisturbed_one(toy: Toy, und
     assert [r["update"] for r in metrics(tmp_path)] == [r["update"] for r in metrics(undisturbed)]
 
 
-def test_two_ranks_take_the_updates_of_one(toy: Toy, tmp_path: Path) -> None:
+@pytest.mark.parametrize("norm", ["layer_norm", "batch_norm"])
+def test_two_ranks_take_the_updates_of_one(toy: Toy, tmp_path: Path, norm: str) -> None:
     for processes in (1, 2):
-        arguments = toy.train_arguments(tmp_path / str(processes), *FIXED)
+        arguments = toy.train_arguments(tmp_path / str(processes), *FIXED, f"model.encoder.cnn_module_norm={norm}")
         result = run_module("wenet_lite.bin.train", *arguments, processes=processes)
         assert result.returncode == 0, result.stderr
     one, two = metrics(tmp_path / "1"), metrics(tmp_path / "2")
@@ -84,6 +85,19 @@ def test_two_ranks_take_the_updates_of_one(toy: Toy, tmp_path: Path) -> None:
         assert b["loss"] == pytest.approx(a["loss"], rel=1e-4)  # metrics keep six digits
     for a, b in zip(metrics(tmp_path / "1", "dev"), metrics(tmp_path / "2", "dev")):
         assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
+    one, two = (final_weights(tmp_path / str(processes)) for processes in (1, 2))
+    for name, value in one.items():
+        if "running" in name or "num_batches" in name:
+            torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-3, msg=name)
+
+
+def test_another_network_does_not_go_on_with_the_weights_of_this_one(toy: Toy, tmp_path: Path) -> None:
+    """Shapes do not tell true distances from absolute positions."""
+    train.main(toy.train_arguments(tmp_path, "training.max_epochs=1"))
+    other = "model.encoder.pos_enc_layer_type=rel_pos_true"
+    with pytest.raises(CheckpointError, match="is of another model: model.encoder.pos_enc_layer_type: rel_pos -> "):
+        train.main(toy.train_arguments(tmp_path, "training.max_epochs=2", other))
+    assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=2", "model.encoder.dropout_rate=0.2")) == 0
 
 
 def test_the_loss_falls(undisturbed: Path) -> None:

@@ -11,16 +11,21 @@ from wenet_lite.bin import command
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite describe`."""
     parser = command.Parser(prog="describe", description=__doc__)
-    parser.add_argument("config", type=Path, help="experiment YAML, such as conf/u2pp_conformer.yaml or a train.yaml")
+    parser.add_argument("config", type=Path, help="experiment YAML, such as conf/smoke.yaml, or model directory")
     parser.add_argument("--vocab-size", type=int, default=5002, help="units, special ones included (%(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")
     args = parser.parse_args(argv)
 
     from wenet_lite.experiment import build_model, read_experiment
     from wenet_lite.model.describe import model_costs
+    from wenet_lite.runtime.model_dir import load_model_dir
 
-    config = read_experiment(args.config, args.set)
-    costs = model_costs(build_model(config, args.vocab_size), config.features.num_mel_bins)
+    if args.config.is_dir():
+        loaded = load_model_dir(args.config)
+        costs = model_costs(loaded.model, loaded.fbank.filters.shape[1])
+    else:
+        config = read_experiment(args.config, args.set)
+        costs = model_costs(build_model(config, args.vocab_size), config.features.num_mel_bins)
     context = costs.context
     for part, count in costs.parameters.items():
         print(f"{part:<24} {count / 1e6:10.3f} M parameters")

@@ -45,13 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = read_experiment(args.exp_dir / "train.yaml")
     if args.chunk_size > 0 and not config.model.encoder.streams:
         raise ConfigError("was trained on whole utterances; --chunk-size needs use_dynamic_chunk", path=args.exp_dir)
-    for warning in context_warnings(config.model.encoder, args.chunk_size, args.left_chunks):
+    chunk_size = args.chunk_size if args.chunk_size > 0 else config.model.encoder.static_chunk_size or -1
+    for warning in context_warnings(config.model.encoder, chunk_size, args.left_chunks):
         _LOG.warning("%s: %s", args.exp_dir, warning)
     loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     names = ("beam_size", "ctc_weight", "length_penalty", "reverse_weight")
     decoding = from_dict(DecodingOptions, {name: getattr(args, name) for name in names})
-    options = RecognitionOptions(tuple(args.modes), decoding, args.chunk_size, args.left_chunks)
+    options = RecognitionOptions(tuple(args.modes), decoding, chunk_size, args.left_chunks)
     manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
     result = recognize(loaded.model.to(device), loaded.fbank.to(device), manifest, options, device)
     for folder in write_results(result, loaded.tokenizer, options, args.result_dir):

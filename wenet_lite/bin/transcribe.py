@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("model", help="model directory, as export wrote it")
     parser.add_argument("audio", nargs="+", help="audio files")
     parser.add_argument("--streaming", action="store_true", help="feed the audio in pieces and print partial results")
-    parser.add_argument("--chunk-ms", type=int, default=640, help="length of a chunk (%(default)s)")
+    parser.add_argument("--chunk-ms", type=int, help="length of a chunk (as trained, or 16 encoder frames)")
     parser.add_argument("--left-chunks", type=int, default=-1, help="chunks of history, -1: all (%(default)s)")
     args = parser.parse_args(argv)
 
@@ -24,9 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     recognizer = Recognizer(args.model)
     frame_ms = recognizer.frame_ms
-    if args.chunk_ms < frame_ms or args.chunk_ms % frame_ms:
+    chunk_ms = recognizer.chunk_ms if args.chunk_ms is None else args.chunk_ms
+    if chunk_ms < frame_ms or chunk_ms % frame_ms:
         parser.error(f"--chunk-ms must be a multiple of {frame_ms}, the length of an encoder frame")
-    options = StreamOptions(args.chunk_ms // frame_ms, args.left_chunks)
+    options = StreamOptions(chunk_ms // frame_ms, args.left_chunks)
     failed = 0
     for path in args.audio:
         try:
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 continue
             samples, rate = read_audio(path)
             session = recognizer.stream(rate, options)
-            portion = rate * args.chunk_ms // 1000
+            portion = rate * chunk_ms // 1000
             shown = ""
             for start in range(0, len(samples), portion):
                 session.accept(samples[start : start + portion])

@@ -22,6 +22,18 @@ UNITS, WEIGHTS, CMVN = "units.txt", "final.pt", "global_cmvn"
 _FRAME_MS = {"frame_length": FRAME_LENGTH * 1000 // SAMPLE_RATE, "frame_shift": FRAME_SHIFT * 1000 // SAMPLE_RATE}
 _SELF_ATTENTION = {"conformer": "rel_selfattn", "transformer": "selfattn"}
 """WeNet's default of each encoder."""
+_USUAL = {
+    "ctc": "ctc",
+    "ctc_conf.ctc_blank_id": BLANK_ID,
+    "dataset_conf.resample_conf.resample_rate": SAMPLE_RATE,
+    "dataset_conf.feats_type": "fbank",
+    "feats_type": "fbank",
+    "tokenizer_conf.split_with_space": False,
+    "tokenizer_conf.is_multilingual": False,
+    "tokenizer_conf.non_lang_syms_path": None,
+    "lora_conf": None,
+}
+"""Settings outside the network of which one value is known here."""
 _IGNORED = frozenset(("gradient_checkpointing", "use_sdpa"))
 
 
@@ -95,6 +107,7 @@ def config_from_wenet(tree: Mapping[str, Any], path: Path) -> ExperimentConfig:
     model = _translate(tree.get("model_conf", {}), _MODEL, "model_conf", path)
     if not decoder["r_num_blocks"]:
         model["reverse_weight"] = 0.0
+    _require_values(tree, path)
     fbank = tree.get("dataset_conf", {}).get("fbank_conf", {})
     if any(fbank.get(key, value) != value for key, value in _FRAME_MS.items()):
         raise ConfigError("dataset_conf.fbank_conf has another frame length or shift than 25 and 10 ms", path=path)
@@ -194,6 +207,19 @@ def _self_attention_of(positions: str) -> str:
 
 def _kept(config: EncoderConfig | TransformerDecoderConfig | ModelConfig, section: _Section) -> dict[str, Any]:
     return {key: getattr(config, key) for key in section.kept}
+
+
+def _require_values(tree: Mapping[str, Any], path: Path) -> None:
+    """Settings outside the network that must have their usual value, where they are given."""
+    special = ((tree.get("tokenizer_conf") or {}).get("special_tokens")) or {}
+    if special.get("<sos>") != special.get("<eos>"):
+        raise ConfigError("tokenizer_conf.special_tokens has two different tokens for <sos> and <eos>", path=path)
+    for key, expected in _USUAL.items():
+        value: Any = tree
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is not None and value != expected:
+            raise ConfigError(f"{key} {value} is not known here, only {expected}", path=path)
 
 
 def _require(tree: Mapping[str, Any], key: str, known: tuple[str, ...], path: Path) -> None:

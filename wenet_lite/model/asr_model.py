@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -182,12 +182,12 @@ class AsrModel(nn.Module):
         total = self.config.ctc_weight * ctc + (1 - self.config.ctc_weight) * attention
         moe = self.config.encoder.moe
         if moe is None:
-            return Losses(total, parts), log_probs, encoded.lens
+            return _of_heard(Losses(total, parts), encoded.lens), log_probs, encoded.lens
         routing, counts = self._routing_losses(encoded, targets, target_lens)
         total = total + moe.sparsity_weight * routing["sparsity"] + moe.importance_weight * routing["importance"]
         if self.embedding_ctc is not None:
             total = total + moe.embedding_ctc_weight * routing["ctc_embedding"]
-        return Losses(total, {**parts, **routing}, counts), log_probs, encoded.lens
+        return _of_heard(Losses(total, {**parts, **routing}, counts), encoded.lens), log_probs, encoded.lens
 
     def _auxiliary_losses(self, encoded: Activations, targets: Tensor, target_lens: Tensor) -> dict[str, Tensor]:
         """Losses of the heads on intermediate layers, by name, each (batch,)."""
@@ -242,6 +242,16 @@ class AsrModel(nn.Module):
         inputs = inputs.masked_fill(inputs == PAD, self.eos_id)
         outputs = nn.functional.pad(targets, (0, 1), value=PAD)
         return inputs, outputs.scatter(1, target_lens.unsqueeze(1), self.eos_id)
+
+
+def _of_heard(losses: Losses, lens: Tensor) -> Losses:
+    """The losses, 0 for utterances without an encoder frame; that they have no alignment is still told."""
+    silent = lens == 0
+    parts = {
+        name: value if name == "no_alignment" else value.masked_fill(silent, 0.0)
+        for name, value in losses.parts.items()
+    }
+    return replace(losses, total=losses.total.masked_fill(silent, 0.0), parts=parts)
 
 
 def _mean_of_views(values: Tensor) -> Tensor:

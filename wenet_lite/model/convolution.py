@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wenet_lite.model.cache import last_frames
+from wenet_lite.model.input_check import check_batch_norm
 
 
 class ConvolutionModule(nn.Module):
@@ -67,4 +68,6 @@ class ConvolutionModule(nn.Module):
         # Statistics of a training batch are those of its valid frames only.
         frames = x.flatten(0, 1)
         valid = mask.flatten().nonzero().squeeze(1)
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            check_batch_norm(len(valid))
         return torch.zeros_like(frames).index_copy(0, valid, self.norm(frames[valid])).view_as(x)

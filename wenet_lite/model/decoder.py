@@ -131,7 +131,7 @@ class TransformerDecoder(nn.Module):
         length = tokens.shape[1]
         token_mask = padding_mask(token_lens, length).unsqueeze(1) & causal_mask(length, tokens.device)
         memory_mask = padding_mask(memory_lens, memory.shape[1]).unsqueeze(1)
-        positions = sinusoids(torch.arange(length, device=tokens.device), self.dim)
+        positions = sinusoids(torch.arange(length, device=tokens.device), self.dim).to(memory.dtype)
         x = self.embed_dropout(self.embed(tokens) * math.sqrt(self.dim) + positions)
         for layer in self.decoders:
             x = layer(x, token_mask, memory, memory_mask)
@@ -160,7 +160,7 @@ class TransformerDecoder(nn.Module):
             (batch, hypotheses, vocab) logits, and the next cache.
         """
         position = torch.tensor(cache.tokens[0].shape[2] if cache.tokens else 0, device=tokens.device)
-        x = self.embed(tokens) * math.sqrt(self.dim) + sinusoids(position, self.dim)
+        x = self.embed(tokens) * math.sqrt(self.dim) + sinusoids(position, self.dim).to(cache.memory[0][0].dtype)
         states = []
         for layer, keys_values, memory in zip(self._layers(), cache.tokens, cache.memory):
             x, keys_values = layer.step(x, keys_values, memory, cache.memory_mask)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from wenet_lite.model.asr_model import AsrModel, count_parameters
@@ -13,7 +14,6 @@ from wenet_lite.model.mixture import MixtureOfExperts
 from wenet_lite.model.model_config import TRAINING_ONLY
 
 _SECONDS = 10
-_CHUNK_SIZE = 16
 _NUM_LEFT_CHUNKS = 4
 
 
@@ -54,11 +54,12 @@ def model_costs(model: AsrModel, input_dim: int) -> ModelCosts:
     shipped = sum(count for name, count in parts.items() if not f"{name}.".startswith(TRAINING_ONLY))
     encoder = model.eval().encoder
     frames = _SECONDS * 1000 // FRAME_MS
-    with FlopCounterMode(display=False) as counter:
+    # The fused kernels of attention are not counted on a CPU.
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         out, _ = encoder(torch.zeros(1, frames, input_dim), torch.tensor([frames]))
         model.ctc_log_probs(out)
     streams = model.config.encoder.streams
-    chunk_size = (model.config.encoder.static_chunk_size or _CHUNK_SIZE) if streams else 0
+    chunk_size = model.config.encoder.streaming_chunk_size
     context = streaming_context(model.config.encoder, chunk_size, _NUM_LEFT_CHUNKS)
     cache = encoder.empty_cache(1, chunk_size * _NUM_LEFT_CHUNKS, torch.zeros(1))
     return ModelCosts(

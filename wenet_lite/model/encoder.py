@@ -61,7 +61,6 @@ class Encoder(nn.Module):
         self.num_heads = config.attention_heads
         convolves = config.type == "conformer"
         self.left_context = config.cnn_module_kernel - 1 if convolves and config.causal else 0
-        self.causal = config.causal or not convolves
         self.positions = str(config.pos_enc_layer_type)
         self.static_chunk_size = config.static_chunk_size
         self.global_cmvn = GlobalCmvn(input_dim)
@@ -72,6 +71,7 @@ class Encoder(nn.Module):
         self.embed_dropout = nn.Dropout(config.positional_dropout_rate)
         # The embedding network stands before the layers in a stream's caches.
         self.num_embedding_blocks = config.moe.embedding_num_blocks if config.moe else 0
+        self.embedding_is_taught = config.moe is not None and config.moe.embedding_ctc_weight > 0
         self.num_caches = self.num_embedding_blocks + config.num_blocks
         self.embedding_network = nn.ModuleList(
             [build_embedding_layer(config) for _ in range(self.num_embedding_blocks)]
@@ -118,7 +118,7 @@ class Encoder(nn.Module):
             chunk_size = self.static_chunk_size
         if chunk_size > 0:
             attention_mask = attention_mask & chunk_mask(x.shape[1], chunk_size, num_left_chunks, x.device)
-        pos_emb = self._positions(start[:1], 0, x.shape[1])
+        pos_emb = self._positions(start[:1], 0, x.shape[1]).to(x.dtype)
         empty = self.empty_cache(x.shape[0], 0, x)
         activations, _ = self._layers(x, attention_mask, pos_emb, frame_mask, out_lens, empty, levels, -1)
         return activations
@@ -155,18 +155,18 @@ class Encoder(nn.Module):
         Returns:
             (batch, encoder_frames, dim), (batch,) valid encoder frames, and the next cache.
         Raises:
-            InputError: if a stream brings some frames, but fewer than the front end's window; for features that are
-                not finite, and for the cache of another model.
+            InputError: if `next_cache_frames` is negative, or a stream brings some frames, but fewer than the front
+                end's window; for features that are not finite, and for the cache of another model.
         """
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            check_chunk(features, lens, self.input_dim, self.embed.right_context + 1)
+            check_chunk(features, lens, self.input_dim, self.embed.right_context + 1, next_cache_frames)
             check_cache(cache, self.empty_cache(features.shape[0], 0, features))
         x, out_lens = self._embed(features, lens, cache.offset)
         time, cache_frames = x.shape[1], cache.attention.shape[3]
         frame_mask = padding_mask(out_lens, time)
         keys = torch.arange(cache_frames, device=x.device).unsqueeze(0)
         attention_mask = torch.cat([keys >= cache_frames - cache.lens.unsqueeze(1), frame_mask], dim=1).unsqueeze(1)
-        pos_emb = self._positions(cache.offset, cache_frames, time)
+        pos_emb = self._positions(cache.offset, cache_frames, time).to(x.dtype)
         no_levels: list[int] = []
         activations, next_cache = self._layers(
             x, attention_mask, pos_emb, frame_mask, out_lens, cache, no_levels, next_cache_frames
@@ -177,7 +177,7 @@ class Encoder(nn.Module):
         x, out_lens = self.embed(self.global_cmvn(features), lens)
         x = x * math.sqrt(self.dim)
         if self.positions == "abs_pos":
-            x = x + sinusoids(offset.unsqueeze(1) + torch.arange(x.shape[1], device=x.device), self.dim)
+            x = x + sinusoids(offset.unsqueeze(1) + torch.arange(x.shape[1], device=x.device), self.dim).to(x.dtype)
         return self.embed_dropout(x), out_lens
 
     def _positions(self, offset: Tensor, cache_frames: int, time: int) -> Tensor:
@@ -217,7 +217,8 @@ class Encoder(nn.Module):
                 attention_caches.append(_newest(keys_values, cache_frames, lens, next_cache_frames))
                 convolution_caches.append(convolution_cache)
         embedding = self.embedding_norm(embedding)
-        heard = embedding.detach()  # routing does not teach the embedding network (3M)
+        # Routing does not teach the embedding network, which has a loss of its own (3M).
+        heard = embedding.detach() if self.embedding_is_taught else embedding
         outputs: list[Tensor] = []
         routing: list[Tensor] = []
         for i, (layer, conditioning) in enumerate(zip(self.encoders, self.conditioning)):

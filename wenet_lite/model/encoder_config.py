@@ -74,6 +74,11 @@ class EncoderConfig:
         return self.use_dynamic_chunk or self.static_chunk_size > 0
 
     @property
+    def streaming_chunk_size(self) -> int:
+        """Encoder frames of a chunk unless others are asked for: the static size, or 16; 0 if it cannot stream."""
+        return (self.static_chunk_size or 16) if self.streams else 0
+
+    @property
     def layers_with_experts(self) -> tuple[int, ...]:
         """Encoder layers, counted from 1, that have a mixture of experts."""
         if self.moe is None:

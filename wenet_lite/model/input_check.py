@@ -9,6 +9,12 @@ from wenet_lite.errors import InputError
 from wenet_lite.model.cache import EncoderCache
 
 
+def is_recorded() -> bool:
+    """Whether `torch.export` or `torch.jit.trace` records what is computed: no step may depend on values then."""
+    traced = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    return bool(traced or torch.compiler.is_exporting())
+
+
 def check_utterances(features: Tensor, lens: Tensor, bins: int, window: int, *, finite: bool) -> None:
     """Refuse whole utterances that the encoder cannot take.
 
@@ -22,7 +28,7 @@ def check_utterances(features: Tensor, lens: Tensor, bins: int, window: int, *, 
         InputError: naming the first fault.
     """
     _check_shapes(features, lens, bins)
-    if not finite:
+    if not finite or is_recorded():
         return
     _check_values(features, lens)
     short = lens < window
@@ -31,9 +37,13 @@ def check_utterances(features: Tensor, lens: Tensor, bins: int, window: int, *, 
         raise InputError(f"utterance {row} has {int(lens[row])} feature frames, fewer than the front end's {window}")
 
 
-def check_chunk(features: Tensor, lens: Tensor, bins: int, window: int) -> None:
+def check_chunk(features: Tensor, lens: Tensor, bins: int, window: int, next_cache_frames: int) -> None:
     """Refuse chunks of streams that the encoder cannot take; arguments and errors as in `check_utterances`."""
+    if next_cache_frames < 0:
+        raise InputError(f"next_cache_frames {next_cache_frames} is negative", cure="all of the past is offset + chunk")
     _check_shapes(features, lens, bins)
+    if is_recorded():
+        return
     _check_values(features, lens)
     short = (lens > 0) & (lens < window)
     if short.any():
@@ -59,8 +69,18 @@ def check_cache(cache: EncoderCache, empty: EncoderCache) -> None:
     ):
         if given != own:
             raise InputError(f"the cache is of another model or batch: {name} has shape {given}, not {own}")
-    if int(cache.lens.max()) > cache.attention.shape[3]:
+    if not is_recorded() and int(cache.lens.max()) > cache.attention.shape[3]:
         raise InputError(f"the cache has {cache.attention.shape[3]} frames, but claims {int(cache.lens.max())}")
+
+
+def check_batch_norm(num_frames: int) -> None:
+    """Refuse a training batch that has no statistics.
+
+    Raises:
+        InputError: if it has one valid encoder frame only.
+    """
+    if num_frames < 2:
+        raise InputError(f"batch norm cannot be trained on {num_frames} encoder frames", cure="take longer utterances")
 
 
 def _check_shapes(features: Tensor, lens: Tensor, bins: int) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
+from wenet_lite.model.input_check import is_recorded
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class MixtureConfig:
         embedding_num_blocks: Conformer layers of the shared embedding network that every router hears beside its
             layer's input (SpeechMoE2, arXiv 2111.11831); 0 for none.
         embedding_linear_units: hidden size of their feed-forward networks.
-        embedding_ctc_weight: weight of the embedding network's own CTC loss in the model's.
+        embedding_ctc_weight: weight of the embedding network's own CTC loss in the model's, which alone teaches it;
+            with 0 the routers do.
         sparsity_weight, importance_weight: weights of `routing_losses`, summed over layers, in the model's.
     """
 
@@ -39,8 +41,9 @@ class MixtureConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.top_k <= self.num_experts:
             raise ValueError(f"top_k must lie between 1 and num_experts {self.num_experts}")
-        if self.layers is not None and (not self.layers or min(self.layers) < 1):
-            raise ValueError("layers must be numbers from 1; null has experts in all")
+        layers = self.layers if self.layers is not None else (1,)
+        if not layers or list(layers) != sorted(set(layers)) or layers[0] < 1:
+            raise ValueError("layers must be ascending numbers from 1; null has experts in all")
         if min(self.embedding_ctc_weight, self.sparsity_weight, self.importance_weight) < 0:
             raise ValueError("embedding_ctc_weight, sparsity_weight and importance_weight cannot be negative")
         if self.embedding_ctc_weight and not self.embedding_num_blocks:
@@ -81,11 +84,25 @@ class MixtureOfExperts(nn.Module):
         heard = torch.cat([x, embedding], dim=2) if self.hears_embedding else x
         probabilities = self.gate(heard).float().softmax(dim=-1)
         weights, chosen = probabilities.flatten(0, 1).topk(self.top_k, dim=1)
+        recorded = False
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            recorded = is_recorded()
+        if recorded:
+            return self._all_experts(x, chosen, weights), probabilities
         order = chosen.flatten().argsort(stable=True)
         inputs = x.flatten(0, 1).index_select(0, torch.div(order, self.top_k, rounding_mode="floor"))
         outputs = self._experts(inputs, torch.bincount(chosen.flatten(), minlength=self.num_experts))
         by_frame = outputs.index_select(0, order.argsort()).view(-1, self.top_k, x.shape[2])
         return (by_frame * weights.to(x.dtype).unsqueeze(2)).sum(dim=1).view_as(x), probabilities
+
+    def _all_experts(self, x: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
+        """The same in a graph of fixed shapes: each expert hears all frames; weights are 0 where it was not chosen."""
+        shares = torch.zeros_like(weights[:, :1]).expand(-1, self.num_experts).scatter(1, chosen, weights)
+        shares = shares.to(x.dtype).view(x.shape[0], x.shape[1], self.num_experts)
+        out = torch.zeros_like(x)
+        for i, expert in enumerate(self.experts):
+            out = out + expert(x) * shares[:, :, i : i + 1]
+        return out
 
     def _experts(self, inputs: Tensor, counts: Tensor) -> Tensor:
         """(frames, dim), sorted by expert, through the experts, given the (num_experts,) frames of each."""

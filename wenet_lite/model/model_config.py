@@ -34,6 +34,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if not 0.0 <= self.ctc_weight <= 1.0:
             raise ValueError(f"ctc_weight {self.ctc_weight} is not between 0 and 1")
+        if not 0.0 <= self.lsm_weight < 1.0:
+            raise ValueError(f"lsm_weight {self.lsm_weight} is not from 0 to less than 1")
         if self.cr_ctc_weight < 0:
             raise ValueError(f"cr_ctc_weight {self.cr_ctc_weight} is negative")
         if not 0.0 <= self.reverse_weight <= 1.0:

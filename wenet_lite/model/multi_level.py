@@ -30,8 +30,8 @@ class MultiLevelConfig:
     self_conditioning: bool = False
 
     def __post_init__(self) -> None:
-        if not self.layers or len(set(self.layers)) < len(self.layers) or min(self.layers) < 1:
-            raise ValueError("layers must be different numbers from 1")
+        if not self.layers or list(self.layers) != sorted(set(self.layers)) or self.layers[0] < 1:
+            raise ValueError("layers must be ascending numbers from 1")
         if not (0 < self.ctc_weight < 1 and 0 <= self.attention_weight < 1):
             raise ValueError("ctc_weight and attention_weight must lie between 0 and 1")
 

@@ -21,7 +21,6 @@ _LOG = logging.getLogger(__name__)
 TOLERANCE = 1e-4
 """Largest difference between the export and the eager model, on log posteriors; a part of those that are below -1,
 since float32 resolves a log posterior of -35 to 4e-6 only."""
-_CHUNK_SIZE = 16
 
 
 def export_torchscript(
@@ -57,7 +56,7 @@ def _check(loaded: LoadedModel, path: Path, check_audio: Sequence[Utterance]) ->
         samples, rate = read_audio(audio.source, audio.start, audio.end)
         waveform = torch.from_numpy(resample(samples, rate, SAMPLE_RATE)).unsqueeze(0)
         features, lens = loaded.fbank(waveform, torch.tensor([waveform.shape[1]]))
-        chunk_size = _CHUNK_SIZE if loaded.model.config.encoder.causal else -1
+        chunk_size = loaded.model.config.encoder.streaming_chunk_size or -1
         expected, _ = loaded.model.encoder(features, lens, chunk_size, -1)
         actual = _stream(scripted, features, chunk_size)
         log_probs = loaded.model.ctc_log_probs(expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 
@@ -17,21 +18,25 @@ from wenet_lite.decoding.options import DecodingMode, DecodingOptions
 from wenet_lite.errors import ConfigError
 from wenet_lite.features.fbank import FRAME_SHIFT, SAMPLE_RATE
 from wenet_lite.features.stream import StreamingFrontEnd
+from wenet_lite.model.context import context_warnings
 from wenet_lite.runtime.model_dir import LoadedModel, load_model_dir
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class StreamOptions:
     """Attributes:
-    chunk_size: encoder frames a chunk; 16 are 640 ms at fourfold subsampling.
+    chunk_size: encoder frames a chunk; None for the one that the model was trained with, or else 16, which are 640 ms
+        at fourfold subsampling.
     num_left_chunks: chunks of history, -1 for all of the past.
     """
 
-    chunk_size: int = 16
+    chunk_size: int | None = None
     num_left_chunks: int = -1
 
     def __post_init__(self) -> None:
-        if self.chunk_size < 1:
+        if self.chunk_size is not None and self.chunk_size < 1:
             raise ValueError("chunk_size must be at least 1")
 
 
@@ -67,6 +72,11 @@ class Recognizer:
         """Milliseconds from one encoder frame to the next."""
         return self.loaded.model.encoder.embed.rate * 1000 * FRAME_SHIFT // SAMPLE_RATE
 
+    @property
+    def chunk_ms(self) -> int:
+        """Milliseconds of a stream's chunk unless another length is asked for."""
+        return (self.loaded.model.config.encoder.streaming_chunk_size or 1) * self.frame_ms
+
     @torch.no_grad()
     def transcribe(
         self, audio: str | os.PathLike[str] | np.ndarray, mode: DecodingMode = "attention_rescoring"
@@ -98,7 +108,11 @@ class Recognizer:
         """
         if not self.loaded.model.config.encoder.streams:
             raise ConfigError("this model was trained on whole utterances and cannot stream")
-        return StreamingSession(self.loaded, self.options, stream_options or StreamOptions(), sample_rate)
+        wanted, encoder = stream_options or StreamOptions(), self.loaded.model.config.encoder
+        chunk_size = wanted.chunk_size or encoder.streaming_chunk_size
+        for warning in context_warnings(encoder, chunk_size, wanted.num_left_chunks):
+            _LOG.warning("the stream has %s", warning)
+        return StreamingSession(self.loaded, self.options, wanted, sample_rate)
 
 
 class StreamingSession:
@@ -114,7 +128,8 @@ class StreamingSession:
     def __init__(
         self, loaded: LoadedModel, options: DecodingOptions, stream_options: StreamOptions, sample_rate: int
     ) -> None:
-        self._loaded, self._stream = loaded, stream_options
+        self._loaded, self._left_chunks = loaded, stream_options.num_left_chunks
+        self._chunk_size = stream_options.chunk_size or loaded.model.config.encoder.streaming_chunk_size
         self._sample_rate, self._num_samples = sample_rate, 0
         self._front_end = StreamingFrontEnd(loaded.fbank, sample_rate)
         self._features: Tensor = torch.zeros(0, loaded.fbank.filters.shape[1])
@@ -150,7 +165,7 @@ class StreamingSession:
     def _listen(self, features: Tensor) -> None:
         self._features = torch.cat([self._features, features])
         front_end = self._loaded.model.encoder.embed
-        stride = self._stream.chunk_size * front_end.rate
+        stride = self._chunk_size * front_end.rate
         window = stride - front_end.rate + front_end.right_context + 1
         while len(self._features) >= window:
             self._encode(self._features[:window])
@@ -158,8 +173,8 @@ class StreamingSession:
 
     def _encode(self, features: Tensor) -> None:
         """One chunk through the encoder and into the beam."""
-        model, left = self._loaded.model, self._stream.num_left_chunks
-        keep = left * self._stream.chunk_size if left >= 0 else self._cache.attention.shape[3] + self._stream.chunk_size
+        model, left = self._loaded.model, self._left_chunks
+        keep = left * self._chunk_size if left >= 0 else self._cache.attention.shape[3] + self._chunk_size
         lens = torch.tensor([len(features)])
         encoder_out, _, self._cache = model.encoder.forward_chunk(features.unsqueeze(0), lens, self._cache, keep)
         self._encoder_out.append(encoder_out)

@@ -81,7 +81,8 @@ class TorchScriptModel(nn.Module):
         keys = frames + max((xs.shape[1] - self.look_ahead - 1) // self.rate + 1, 0)
         keep = keys if required_cache_size < 0 else min(keys, required_cache_size)
         lens = torch.full_like(cache.lens, xs.shape[1])
-        encoder_out, _, cache = self.encoder.forward_chunk(xs, lens, cache, keep)
+        encoder_out, out_lens, cache = self.encoder.forward_chunk(xs, lens, cache, keep)
+        encoder_out = encoder_out[:, : int(out_lens[0])]  # none where there were too few frames for the front end
         return encoder_out, cache.attention.squeeze(1), cache.convolution
 
     @torch.jit.export

@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from wenet_lite.config import differences, load_yaml
 from wenet_lite.errors import CheckpointError
+from wenet_lite.model.architecture import hidden_changes
 from wenet_lite.model.weights import load_tensors, load_weights, unit_axis
 from wenet_lite.text.tokenizer import read_units
 from wenet_lite.training.tensor_groups import group_by_module, total_size
@@ -131,20 +134,28 @@ def plan_initialization(
 
 
 def initialize(
-    model: nn.Module, units: Mapping[str, int], path: str | os.PathLike[str], *, partial: bool = False
+    model: nn.Module,
+    units: Mapping[str, int],
+    path: str | os.PathLike[str],
+    resolved: Mapping[str, Any],
+    *,
+    partial: bool = False,
 ) -> Initialization:
     """Start a model from the weights of a checkpoint, its CMVN included.
 
     Args:
         model: with the weights that it was drawn with.
         units: unit -> id of the model.
-        path: a bare state_dict or a training checkpoint; its units.txt is looked for in its `unit_folders`.
-        partial: whether tensors of either side may be left over.
+        path: a bare state_dict or a training checkpoint; its units.txt, and train.yaml, are looked for in its
+            `unit_folders`.
+        resolved: configuration of this experiment.
+        partial: whether tensors of either side may be left over, or come from another network.
     Raises:
-        CheckpointError: if the file cannot be used, nothing of it fits the model, or, but for `partial`, not all.
+        CheckpointError: if the file cannot be used, nothing of it fits the model, or, but for `partial`, not all, or
+            its configuration tells another use of the same tensors.
         DataError: if its units.txt is malformed.
     """
-    given = _read_weights(path)
+    given, config = _read_weights(path)
     units_path = next(filter(Path.is_file, (folder / "units.txt" for folder in unit_folders(path))), None)
     given_units = read_units(units_path) if units_path else None
     for name, tensor in given.items():
@@ -156,6 +167,7 @@ def initialize(
     if not plan.values.keys() & dict(model.named_parameters()).keys():
         raise CheckpointError("has no weight that fits the model", path=path, cure="is it of such a model?")
     lost = [f"{fate.value}: {', '.join(plan.groups(fate))}" for fate in LOSSES if plan.names(fate)]
+    lost += [f"the checkpoint has another {change}" for change in hidden_changes(differences(config, resolved))]
     if lost and not partial:
         unmatched = given_units is None and any(map(_is_of_vocabulary, plan.names(Fate.MISFIT)))
         cure = f"{'put its units.txt beside it, or ' if unmatched else ''}accept that with --init-partial"
@@ -210,9 +222,13 @@ def _matched(name: str, fresh: Tensor, given: Tensor, pairs: list[tuple[int, int
     return fresh.index_copy(axis, here.to(fresh.device), given.index_select(axis, there).to(fresh))
 
 
-def _read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+def _read_weights(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
+    """The state_dict of a checkpoint, and the configuration that it or the train.yaml beside it has."""
     tree = load_tensors(path)
     state = tree.get("model", tree) if isinstance(tree, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError("is neither a state_dict nor a training checkpoint", path=path)
-    return state
+    if isinstance(tree.get("config"), dict):
+        return state, tree["config"]
+    files = [folder / "train.yaml" for folder in unit_folders(path)]
+    return state, next((load_yaml(file) for file in files if file.is_file()), {})

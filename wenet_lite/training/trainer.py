@@ -17,7 +17,7 @@ from wenet_lite.config import differences
 from wenet_lite.data.batch_plan import BatchPlan, EpochPlan
 from wenet_lite.data.dataset import Batch, SpeechDataset
 from wenet_lite.data.draws import utterance_draws
-from wenet_lite.distributed import World, average_over_ranks, gather_objects, sum_over_ranks
+from wenet_lite.distributed import World, gather_objects, sum_over_ranks
 from wenet_lite.errors import DataError, WenetLiteError
 from wenet_lite.features.fbank import Fbank
 from wenet_lite.features.spec_augment import (
@@ -28,9 +28,11 @@ from wenet_lite.features.spec_augment import (
     spec_sub,
     spec_trim,
 )
+from wenet_lite.model.architecture import refuse_other_architecture
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.mask import TrainingChunk, draw_training_chunk
 from wenet_lite.model.weights import load_weights
+from wenet_lite.training.batch_norms import BatchNorms
 from wenet_lite.training.checkpoint import Checkpoint, dev_loss_of, list_checkpoints, load_latest, save_checkpoint
 from wenet_lite.training.meter import Meter
 from wenet_lite.training.monitor import Monitor
@@ -133,6 +135,7 @@ class Trainer:
         encoder = recipe.model.config.encoder
         num_experts = encoder.moe.num_experts if encoder.moe else 0
         self.meter = Meter(device, loss_parts, encoder.layers_with_experts, num_experts)
+        self.batch_norms = BatchNorms(recipe.model, recipe.plan.config.micro_batches_per_update)
         self.bad_updates = 0
 
     def run(self) -> None:
@@ -158,9 +161,11 @@ class Trainer:
         while self.update_in_epoch < plan.num_updates:
             num_utterances = plan.num_utterances(self.update_in_epoch)
             chunk = self._training_chunk()
+            self.batch_norms.begin()
             for i in range(per_rank):
                 number = i * self.world.size + self.world.rank
                 self._accumulate(next(batches), num_utterances, number, chunk, failed)
+                self.batch_norms.collect()
             self._step()
             self._after_update(plan)
         self._report_failed(failed)
@@ -202,13 +207,13 @@ class Trainer:
         """Reduce over ranks, clip, and move the weights; a gradient that is not finite moves nothing."""
         if self.world.size > 1:
             sum_over_ranks([p.grad for p in self._parameters() if p.grad is not None])
-            average_over_ranks([b for b in self.model.buffers() if b.is_floating_point()], self.world.size)
         norm = nn.utils.clip_grad_norm_(self._parameters(), self.config.grad_clip)
         rate = learning_rate(self.config.schedule, self.config.optimizer.lr, self.update, self.total_updates)
         if math.isfinite(norm):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.step()
+        self.batch_norms.end(self.world, apply=math.isfinite(norm))
         self._count_bad(math.isfinite(norm))
         self.optimizer.zero_grad(set_to_none=False)
         self.meter.last_step = {"learning_rate": rate, "grad_norm": float(norm)}
@@ -262,13 +267,15 @@ class Trainer:
         checkpoint = load_latest(self.folder)
         if checkpoint is None:
             return
+        changes = differences(checkpoint.config, self.recipe.resolved)
+        refuse_other_architecture(changes, self.folder)
         load_weights(self.model, checkpoint.model, self.folder)
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.update, self.epoch = checkpoint.update, checkpoint.epoch
         self.update_in_epoch = checkpoint.update_in_epoch
         if self.world.is_main:
             _LOG.info("going on from update %d of %d", self.update, self.total_updates)
-            for change in differences(checkpoint.config, self.recipe.resolved):
+            for change in changes:
                 _LOG.warning("the configuration has changed since that update: %s", change)
 
     def _save(self, dev_loss: float | None) -> None:

@@ -16,13 +16,9 @@ import logging
 import multiprocessing
 import os
 import platform
-import statistics
 import sys
 import tempfile
 import time
-import types
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +26,9 @@ import soundfile
 import torch
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
+
+from measure import TABLE_HEAD, Row, alternate
+from wenet_checkout import open_checkout
 
 from wenet_lite.data.audio import SUFFIXES
 from wenet_lite.data.batch_plan import BatchConfig, BatchPlan
@@ -40,34 +39,9 @@ from wenet_lite.features.fbank import Fbank, FbankConfig
 SAMPLE_RATE = 16000
 
 
-@dataclass(frozen=True)
-class Row:
-    """A line of the table: what was measured, its goal, what was seen, and whether that is good enough."""
-
-    subject: str
-    goal: str
-    seen: str
-    good: bool
-
-    def __str__(self) -> str:
-        return f"| {self.subject} | {self.goal} | {self.seen} | {'yes' if self.good else 'NO'} |"
-
-
-def alternate(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each candidate; they take turns, after a turn that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    for number in range(rounds + 1):
-        for name, candidate in candidates.items():
-            started = time.perf_counter()
-            candidate()
-            if number:
-                times[name].append(time.perf_counter() - started)
-    return {name: statistics.median(seconds) for name, seconds in times.items()}
-
-
 def list_of(files: list[Path], path: Path) -> Manifest:
     """A manifest of audio files."""
-    utterances = []
+    utterances: list[Utterance] = []
     for file in files:
         info = soundfile.info(os.fspath(file))
         key = f"{file.stem}-{len(utterances)}"
@@ -126,9 +100,7 @@ class _OneLetter:
 
 def repair_wenet(checkout: Path) -> None:
     """Make WeNet's pipeline importable, without the rest of WeNet, and mend what torchaudio has removed since."""
-    package = types.ModuleType("wenet")
-    package.__path__ = [os.fspath(checkout / "wenet")]
-    sys.modules["wenet"] = package
+    open_checkout(checkout)
     import torchaudio
 
     def load(path: str) -> tuple[torch.Tensor, int]:
@@ -190,7 +162,7 @@ def measure_fbank(rounds: int) -> Row:
     return Row("fbank of 16 x 15 s against torchaudio's, one thread", "1.3x", seen, ratio >= 1.3)
 
 
-def plan_a_million(queue: multiprocessing.Queue) -> None:
+def plan_a_million(queue: multiprocessing.Queue[tuple[float, float]]) -> None:
     """In a process of its own, whose peak memory is the plan's."""
     import resource
 
@@ -253,7 +225,7 @@ def main() -> int:
             f"{len(files)} utterances, {own.hours:.2f} h; {platform.processor() or platform.machine()}, "
             f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; torch {torch.__version__}\n"
         )
-        print("| what | goal | seen | reached |\n|---|---|---|---|")
+        print(TABLE_HEAD)
         rows = [*measure_plan(own), measure_fbank(args.rounds)]
         rows += [*measure_loaders(own, wav, args.wenet, args.rounds), measure_memory(wav)]
         print("\n".join(map(str, rows)))

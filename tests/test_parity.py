@@ -17,6 +17,7 @@ from torch import Tensor
 from wenet_lite.config import dump_yaml
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.options import DecodingOptions
+from wenet_lite.errors import InputError
 from wenet_lite.features.fbank import Fbank, FbankConfig
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.decoder import TransformerDecoderConfig
@@ -25,6 +26,7 @@ from wenet_lite.model.mixture import MixtureConfig
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.model.multi_level import MultiLevelConfig
 from wenet_lite.model.subsampling import subsampled_length
+from wenet_lite.runtime.cpu import prepare_for_cpu
 from wenet_lite.runtime.model_dir import LoadedModel
 from wenet_lite.runtime.recognizer import StreamingSession, StreamOptions
 from wenet_lite.runtime.torchscript import TorchScriptModel
@@ -242,6 +244,42 @@ def test_scripted_equals_eager(config: ModelConfig) -> None:
         out, out_lens, cache = model.encoder.forward_chunk(features, lens, cache, 4)
         for actual, expected in zip((again[0], again[1], *again[2]), (out, out_lens, *cache)):
             torch.testing.assert_close(actual, expected, rtol=0, atol=CLOSE)
+
+
+@torch.no_grad()
+@given(config=configs(streams=True), left=st.integers(0, 2))
+@settings(max_examples=20, deadline=None)
+def test_prepared_for_a_cpu_equals_as_trained(config: ModelConfig, left: int) -> None:
+    model, prepared = build(config), build(config)
+    prepare_for_cpu(prepared)
+    rows = [torch.randn(90, BINS), torch.randn(51, BINS)]
+    features, lens = pad(rows)
+    out, out_lens = model.encoder(features, lens, 4, left)
+    again, _ = prepared.encoder(features, lens, 4, left)
+    for i, row in enumerate(rows):
+        assert_same(again[i, : out_lens[i]], out[i, : out_lens[i]], model, row, 4, left)
+    torch.testing.assert_close(prepared.ctc_log_probs(out), model.ctc_log_probs(out), rtol=0, atol=CLOSE)
+    tokens, token_lens = torch.tensor([[2, 3, 4, 5], [2, 6, 7, 0]]), torch.tensor([4, 3])
+    for decoder, packed in ((model.left_decoder, prepared.left_decoder), (model.right_decoder, prepared.right_decoder)):
+        if decoder is not None and packed is not None:
+            scores = packed(out, out_lens, tokens, token_lens)
+            torch.testing.assert_close(scores, decoder(out, out_lens, tokens, token_lens), rtol=0, atol=CLOSE)
+    cache, same = (encoder.empty_cache(2, 4 * left, features) for encoder in (model.encoder, prepared.encoder))
+    for start in (0, 4 * model.encoder.embed.rate):
+        chunk = features[:, start : start + model.encoder.embed.rate * 3 + window(model)]
+        heard = torch.tensor([chunk.shape[1], window(model)])
+        out, out_lens, cache = model.encoder.forward_chunk(chunk, heard, cache, 4 * left)
+        again, _, same = prepared.encoder.forward_chunk(chunk, heard, same, 4 * left)
+        for i, row in enumerate(rows):
+            assert_same(again[i, : out_lens[i]], out[i, : out_lens[i]], model, row, 4, left)
+
+
+def test_what_is_prepared_for_a_cpu_still_refuses_bad_input() -> None:
+    model = build(ModelConfig(EncoderConfig(output_size=16, attention_heads=2, linear_units=32, num_blocks=1)))
+    prepare_for_cpu(model)
+    features = torch.full((1, 67, BINS), torch.nan)
+    with pytest.raises(InputError):
+        model.encoder.forward_chunk(features, torch.tensor([67]), model.encoder.empty_cache(1, 0, features), 0)
 
 
 @torch.no_grad()

@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.errors import ConfigError
     from wenet_lite.experiment import read_experiment
     from wenet_lite.model.context import context_warnings
+    from wenet_lite.runtime.cpu import prepare_for_cpu
     from wenet_lite.runtime.model_dir import ModelDescription, load_model
 
     config = read_experiment(args.exp_dir / "train.yaml")
@@ -50,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _LOG.warning("%s: %s", args.exp_dir, warning)
     loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if device.type == "cpu":
+        prepare_for_cpu(loaded.model)
     names = ("beam_size", "ctc_weight", "length_penalty", "reverse_weight")
     decoding = from_dict(DecodingOptions, {name: getattr(args, name) for name in names})
     options = RecognitionOptions(tuple(args.modes), decoding, chunk_size, args.left_chunks)

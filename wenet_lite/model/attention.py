@@ -79,15 +79,17 @@ class MultiHeadedAttention(nn.Module):
         Returns:
             (batch, time, dim), and (batch, heads, cache_frames + time, 2 * d_k) keys and values.
         """
-        q, k, v = self._with_cache(x, cache)
+        q, k, v, keys_values = self._with_cache(x, cache)
         bias = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, self.masked).unsqueeze(1)
-        return self._attend(q, k, v, bias), torch.cat([k, v], dim=-1)
+        return self._attend(q, k, v, bias), keys_values
 
-    def _with_cache(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries of `x`; keys and values of the cached frames and of `x`; each (batch, heads, time, d_k)."""
-        k = torch.cat([cache[..., : self.d_k], self._heads(self.linear_k(x))], dim=2)
-        v = torch.cat([cache[..., self.d_k :], self._heads(self.linear_v(x))], dim=2)
-        return self._heads(self.linear_q(x)), k, v
+    def _with_cache(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Queries of `x`; keys of the cached frames and of `x`; their values; the last two side by side."""
+        keys_values = torch.cat([self._heads(self.linear_k(x)), self._heads(self.linear_v(x))], dim=-1)
+        if cache.shape[2] > 0:
+            keys_values = torch.cat([cache, keys_values], dim=2)
+        k, v = keys_values[..., : self.d_k], keys_values[..., self.d_k :]
+        return self._heads(self.linear_q(x)), k, v, keys_values
 
     def _heads(self, x: Tensor) -> Tensor:
         """(batch, time, dim) to (batch, heads, time, d_k)."""
@@ -121,11 +123,11 @@ class RelPositionMultiHeadedAttention(MultiHeadedAttention):
         Args:
             pos_emb: (batch or 1, cache_frames + time, dim) embeddings of the keys' positions.
         """
-        q, k, v = self._with_cache(x, cache)
+        q, k, v, keys_values = self._with_cache(x, cache)
         p = self._heads(self.linear_pos(pos_emb))
-        of_key = (k * self.pos_bias_u.unsqueeze(1)).sum(-1) + (p * self.pos_bias_v.unsqueeze(1)).sum(-1)
-        bias = (of_key / math.sqrt(self.d_k)).unsqueeze(2).masked_fill(~mask.unsqueeze(1), self.masked)
-        return self._attend(q, k + p, v, bias), torch.cat([k, v], dim=-1)
+        of_key = torch.matmul(k, self.pos_bias_u.unsqueeze(2)) + torch.matmul(p, self.pos_bias_v.unsqueeze(2))
+        bias = (of_key / math.sqrt(self.d_k)).transpose(2, 3).masked_fill(~mask.unsqueeze(1), self.masked)
+        return self._attend(q, k + p, v, bias), keys_values
 
 
 class DistanceMultiHeadedAttention(RelPositionMultiHeadedAttention):
@@ -142,7 +144,7 @@ class DistanceMultiHeadedAttention(RelPositionMultiHeadedAttention):
             pos_emb: (1, cache_frames + 2 * time - 1, dim) embeddings of the distances from cache_frames + time - 1,
                 between the last query and the first key, down to 1 - time.
         """
-        q, k, v = self._with_cache(x, cache)
+        q, k, v, keys_values = self._with_cache(x, cache)
         time, keys = q.shape[2], k.shape[2]
         p = self._heads(self.linear_pos(pos_emb))
         of_distance = torch.matmul(q + self.pos_bias_v.unsqueeze(1), p.transpose(2, 3))
@@ -150,4 +152,4 @@ class DistanceMultiHeadedAttention(RelPositionMultiHeadedAttention):
         index = time - 1 - queries + torch.arange(keys, device=x.device)
         of_pair = of_distance.gather(3, index.expand(q.shape[0], q.shape[1], time, keys))
         bias = (of_pair / math.sqrt(self.d_k)).masked_fill(~mask.unsqueeze(1), self.masked)
-        return self._attend(q + self.pos_bias_u.unsqueeze(1), k, v, bias), torch.cat([k, v], dim=-1)
+        return self._attend(q + self.pos_bias_u.unsqueeze(1), k, v, bias), keys_values

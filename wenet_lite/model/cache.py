@@ -24,16 +24,19 @@ class EncoderCache(NamedTuple):
     offset: Tensor
 
 
-def last_frames(frames: Tensor, ends: Tensor, count: int) -> Tensor:
-    """Take `count` frames that end at `ends`, for each row of a batch.
+def last_frames(frames: Tensor, padding: Tensor | None, count: int) -> Tensor:
+    """Take the last `count` frames of each row of a batch.
 
     Args:
-        frames: (batch, heads or dim, time, features) with at least `count` frames before each end.
-        ends: (batch,) exclusive end on the time axis.
-        count: frames to take.
+        frames: (batch, heads, time, features).
+        padding: (batch,) frames at the end that do not count; none where it is None.
+        count: frames to take; there are as many before the padding.
     Returns:
-        (batch, heads or dim, count, features).
+        (batch, heads, count, features).
     """
-    positions = ends.unsqueeze(1) - count + torch.arange(count, device=frames.device).unsqueeze(0)
+    first = frames.shape[2] - count
+    if padding is None:
+        return frames[:, :, first:]
+    positions = first - padding.unsqueeze(1) + torch.arange(count, device=frames.device)
     index = positions.view(frames.shape[0], 1, count, 1).expand(-1, frames.shape[1], -1, frames.shape[3])
     return frames.gather(2, index)

@@ -7,8 +7,39 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from wenet_lite.model.cache import last_frames
 from wenet_lite.model.input_check import check_batch_norm
+
+
+class PointwiseConv1d(nn.Conv1d):
+    """A linear layer whose weight has the shape of a convolution over one frame, as WeNet's has.
+
+    Args:
+        in_channels, out_channels: sizes.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, time, in_channels) to (batch, time, out_channels)."""
+        return nn.functional.linear(x, self.weight.squeeze(2), self.bias)
+
+
+class DepthwiseConv1d(nn.Conv1d):
+    """A convolution over time of each channel by itself.
+
+    Args:
+        channels: channels.
+        kernel_size: frames.
+        padding: zero frames before and after the input.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, padding: int) -> None:
+        super().__init__(channels, channels, kernel_size, padding=padding, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, time, channels) to the same."""
+        return self._conv_forward(x.transpose(1, 2), self.weight, self.bias).transpose(1, 2)
 
 
 class ConvolutionModule(nn.Module):
@@ -29,38 +60,32 @@ class ConvolutionModule(nn.Module):
         super().__init__()
         self.causal = causal
         self.left_context = kernel_size - 1 if causal else 0
-        self.pointwise_conv1 = nn.Conv1d(dim, 2 * dim, 1)
+        self.pointwise_conv1 = PointwiseConv1d(dim, 2 * dim)
         padding = 0 if causal else (kernel_size - 1) // 2
-        self.depthwise_conv = nn.Conv1d(dim, dim, kernel_size, padding=padding, groups=dim)
+        self.depthwise_conv = DepthwiseConv1d(dim, kernel_size, padding)
         self.use_layer_norm = norm == "layer_norm"
         self.norm = nn.LayerNorm(dim) if self.use_layer_norm else nn.BatchNorm1d(dim)
-        self.pointwise_conv2 = nn.Conv1d(dim, dim, 1)
+        self.pointwise_conv2 = PointwiseConv1d(dim, dim)
 
-    def forward(self, x: Tensor, mask: Tensor, lens: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, mask: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
         """Convolve.
 
         Args:
             x: (batch, time, dim).
             mask: (batch, time), true on valid frames.
-            lens: (batch,) valid frames.
             cache: (batch, dim, kernel - 1) inputs before `x`; (batch, dim, 0) if not causal.
         Returns:
-            (batch, time, dim), zero on padded frames, and the next cache.
+            (batch, time, dim), zero on padded frames, and (batch, kernel - 1 + time, dim) inputs with those before
+            them; (batch, time, dim) if not causal.
         """
         x = x.masked_fill(~mask.unsqueeze(2), 0.0)
-        x = torch.cat([cache.transpose(1, 2), x], dim=1)
-        next_cache = cache
-        if self.causal:
-            ends = lens + self.left_context
-            next_cache = last_frames(x.unsqueeze(1), ends, self.left_context).squeeze(1).transpose(1, 2)
-        x = nn.functional.linear(x, self.pointwise_conv1.weight.squeeze(2), self.pointwise_conv1.bias)
-        x = nn.functional.glu(x, dim=2)
+        inputs = torch.cat([cache.transpose(1, 2), x], dim=1)
+        x = nn.functional.glu(self.pointwise_conv1(inputs), dim=2)
         if not self.causal:
             x = x.masked_fill(~mask.unsqueeze(2), 0.0)
-        x = self.depthwise_conv(x.transpose(1, 2)).transpose(1, 2)
-        x = nn.functional.silu(self._normalise(x, mask))
-        x = nn.functional.linear(x, self.pointwise_conv2.weight.squeeze(2), self.pointwise_conv2.bias)
-        return x.masked_fill(~mask.unsqueeze(2), 0.0), next_cache
+        x = nn.functional.silu(self._normalise(self.depthwise_conv(x), mask))
+        x = self.pointwise_conv2(x)
+        return x.masked_fill(~mask.unsqueeze(2), 0.0), inputs
 
     def _normalise(self, x: Tensor, mask: Tensor) -> Tensor:
         if self.use_layer_norm or not self.training:

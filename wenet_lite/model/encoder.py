@@ -14,7 +14,7 @@ from wenet_lite.model.cache import EncoderCache, last_frames
 from wenet_lite.model.ctc import SelfConditioning
 from wenet_lite.model.encoder_config import EncoderConfig
 from wenet_lite.model.encoder_layer import build_embedding_layer, build_layer
-from wenet_lite.model.input_check import check_cache, check_chunk, check_utterances
+from wenet_lite.model.input_check import check_cache, check_chunk, check_utterances, is_recorded
 from wenet_lite.model.mask import chunk_mask, padding_mask
 from wenet_lite.model.subsampling import Conv2dSubsampling, subsampled_length
 
@@ -161,6 +161,13 @@ class Encoder(nn.Module):
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             check_chunk(features, lens, self.input_dim, self.embed.right_context + 1, next_cache_frames)
             check_cache(cache, self.empty_cache(features.shape[0], 0, features))
+        return self.advance(features, lens, cache, next_cache_frames)
+
+    @torch.jit.export
+    def advance(
+        self, features: Tensor, lens: Tensor, cache: EncoderCache, next_cache_frames: int
+    ) -> tuple[Tensor, Tensor, EncoderCache]:
+        """`forward_chunk` without its checks."""
         x, out_lens = self._embed(features, lens, cache.offset)
         time, cache_frames = x.shape[1], cache.attention.shape[3]
         frame_mask = padding_mask(out_lens, time)
@@ -203,19 +210,19 @@ class Encoder(nn.Module):
         next_cache_frames: int,
     ) -> tuple[Activations, EncoderCache]:
         """All layers over the front end's output; the cache comes back as it was if `next_cache_frames` is negative."""
-        cache_frames = cache.attention.shape[3]
-        attention_caches: list[Tensor] = []
-        convolution_caches: list[Tensor] = []
+        remembers = next_cache_frames >= 0
+        next_cache = self._next_cache(cache, lens, next_cache_frames) if remembers else cache
+        time = x.shape[1]
+        padding = None if _is_full(lens, time) else time - lens
         embedding = torch.zeros(0, device=x.device)
         if self.num_embedding_blocks > 0:
             embedding = x
         for i, layer in enumerate(self.embedding_network):
-            embedding, keys_values, convolution_cache, _ = layer(
-                embedding, attention_mask, pos_emb, frame_mask, lens, cache.attention[i], cache.convolution[i], x
+            embedding, keys_values, inputs, _ = layer(
+                embedding, attention_mask, pos_emb, frame_mask, cache.attention[i], cache.convolution[i], x
             )
-            if next_cache_frames >= 0:
-                attention_caches.append(_newest(keys_values, cache_frames, lens, next_cache_frames))
-                convolution_caches.append(convolution_cache)
+            if remembers:
+                _remember(keys_values, inputs, time, padding, next_cache.attention[i], next_cache.convolution[i])
         embedding = self.embedding_norm(embedding)
         # Routing does not teach the embedding network, which has a loss of its own (3M).
         heard = embedding.detach() if self.embedding_is_taught else embedding
@@ -223,28 +230,52 @@ class Encoder(nn.Module):
         routing: list[Tensor] = []
         for i, (layer, conditioning) in enumerate(zip(self.encoders, self.conditioning)):
             row = i + self.num_embedding_blocks
-            x, keys_values, convolution_cache, probabilities = layer(
-                x, attention_mask, pos_emb, frame_mask, lens, cache.attention[row], cache.convolution[row], heard
+            x, keys_values, inputs, probabilities = layer(
+                x, attention_mask, pos_emb, frame_mask, cache.attention[row], cache.convolution[row], heard
             )
             if probabilities.numel() > 0:
                 routing.append(probabilities)
             if i + 1 in levels:
                 outputs.append(x)
             x = conditioning(x)
-            if next_cache_frames >= 0:
-                attention_caches.append(_newest(keys_values, cache_frames, lens, next_cache_frames))
-                convolution_caches.append(convolution_cache)
-        if next_cache_frames >= 0:
-            cache = EncoderCache(
-                torch.stack(attention_caches),
-                torch.stack(convolution_caches),
-                torch.clamp(cache.lens + lens, max=next_cache_frames),
-                cache.offset + lens,
-            )
-        return Activations(self.after_norm(x), lens, outputs, routing, embedding), cache
+            if remembers:
+                _remember(keys_values, inputs, time, padding, next_cache.attention[row], next_cache.convolution[row])
+        return Activations(self.after_norm(x), lens, outputs, routing, embedding), next_cache
+
+    def _next_cache(self, cache: EncoderCache, lens: Tensor, cache_frames: int) -> EncoderCache:
+        """Room for what the layers will remember of these frames and those before them."""
+        layers, batch, heads, _, features = cache.attention.shape
+        return EncoderCache(
+            cache.attention.new_zeros(layers, batch, heads, cache_frames, features),
+            torch.empty_like(cache.convolution),
+            torch.clamp(cache.lens + lens, max=cache_frames),
+            cache.offset + lens,
+        )
 
 
-def _newest(keys_values: Tensor, cache_frames: int, lens: Tensor, count: int) -> Tensor:
-    """The last `count` of `cache_frames` cached frames and (batch,) `lens` new ones."""
-    missing = max(count - cache_frames, 0)
-    return last_frames(nn.functional.pad(keys_values, (0, 0, missing, 0)), missing + cache_frames + lens, count)
+def _remember(
+    keys_values: Tensor, inputs: Tensor, time: int, padding: Tensor | None, attention: Tensor, convolution: Tensor
+) -> None:
+    """Put the newest of what a layer has heard into its place in the next cache.
+
+    Args:
+        keys_values: (batch, heads, cached and new frames, 2 * d_k).
+        inputs: (batch, cached and new frames, dim) of the convolution.
+        time: new frames.
+        padding: (batch,) of these that are padding, or None for none.
+        attention: (batch, heads, next_cache_frames, 2 * d_k), zero.
+        convolution: (batch, dim, kernel - 1).
+    """
+    missing = attention.shape[2] - (keys_values.shape[2] - time)
+    if missing > 0:
+        keys_values = nn.functional.pad(keys_values, (0, 0, missing, 0))
+    attention.copy_(last_frames(keys_values, padding, attention.shape[2]))
+    convolution.copy_(last_frames(inputs.unsqueeze(1), padding, convolution.shape[2]).squeeze(1).transpose(1, 2))
+
+
+def _is_full(lens: Tensor, time: int) -> bool:
+    """Whether no stream has padding; false where to know it would wait for a GPU, or be fixed in a recorded graph."""
+    recorded = False
+    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        recorded = is_recorded()
+    return not recorded and lens.device.type == "cpu" and bool((lens == time).all())

@@ -41,7 +41,6 @@ class ConformerLayer(nn.Module):
         attention_mask: Tensor,
         pos_emb: Tensor,
         frame_mask: Tensor,
-        lens: Tensor,
         attention_cache: Tensor,
         convolution_cache: Tensor,
         embedding: Tensor,
@@ -49,17 +48,18 @@ class ConformerLayer(nn.Module):
         """One layer over new frames; shapes as in the modules it is made of.
 
         Returns:
-            (batch, time, dim); keys and values of cached and new frames; the next convolution cache; and where there
-            are experts their probabilities (batch, time, num_experts), else an empty tensor.
+            (batch, time, dim); keys and values of cached and new frames; the convolution's inputs with those before
+            them, (batch, kernel - 1 + time, dim); and where there are experts their probabilities (batch, time,
+            num_experts), else an empty tensor.
         """
-        x = x + 0.5 * self.dropout(self.feed_forward_macaron(self.norm_ff_macaron(x)))
+        x = torch.add(x, self.dropout(self.feed_forward_macaron(self.norm_ff_macaron(x))), alpha=0.5)
         attended, keys_values = self.self_attn.forward_self(self.norm_mha(x), attention_mask, pos_emb, attention_cache)
         x = x + self.dropout(attended)
-        convolved, convolution_cache = self.conv_module(self.norm_conv(x), frame_mask, lens, convolution_cache)
+        convolved, inputs = self.conv_module(self.norm_conv(x), frame_mask, convolution_cache)
         x = x + self.dropout(convolved)
         transformed, routing = self._transform(self.norm_ff(x), embedding)
-        x = x + 0.5 * self.dropout(transformed)
-        return self.norm_final(x), keys_values, convolution_cache, routing
+        x = torch.add(x, self.dropout(transformed), alpha=0.5)
+        return self.norm_final(x), keys_values, inputs, routing
 
     def _transform(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
         return self.feed_forward(x), torch.zeros(0, device=x.device)
@@ -95,16 +95,15 @@ class TransformerLayer(nn.Module):
         attention_mask: Tensor,
         pos_emb: Tensor,
         frame_mask: Tensor,
-        lens: Tensor,
         attention_cache: Tensor,
         convolution_cache: Tensor,
         embedding: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """As `ConformerLayer.forward`; the convolution cache stays empty."""
+        """As `ConformerLayer.forward`; there is no convolution, and its inputs have no frames."""
         attended, keys_values = self.self_attn.forward_self(self.norm1(x), attention_mask, pos_emb, attention_cache)
         x = x + self.dropout(attended)
         x = x + self.dropout(self.feed_forward(self.norm2(x)))
-        return x, keys_values, convolution_cache, torch.zeros(0, device=x.device)
+        return x, keys_values, convolution_cache.transpose(1, 2), torch.zeros(0, device=x.device)
 
 
 def build_layer(config: EncoderConfig, number: int) -> ConformerLayer | TransformerLayer:

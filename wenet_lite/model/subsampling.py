@@ -74,7 +74,7 @@ class Conv2dSubsampling(nn.Module):
                 ]
             else:
                 layers.append(nn.Conv2d(channels if i else 1, channels, kernel, stride))
-            layers.append(nn.ReLU())
+            layers.append(nn.ReLU(inplace=True))
         self.conv = nn.Sequential(*layers)
         linear = nn.Linear(channels * subsampled_length(input_dim, kind), output_dim)
         # WeNet calls the last layer `out.0` at a rate of four and `linear` at others.

@@ -19,6 +19,7 @@ from wenet_lite.errors import ConfigError
 from wenet_lite.features.fbank import FRAME_SHIFT, SAMPLE_RATE
 from wenet_lite.features.stream import StreamingFrontEnd
 from wenet_lite.model.context import context_warnings
+from wenet_lite.runtime.cpu import prepare_for_cpu
 from wenet_lite.runtime.model_dir import LoadedModel, load_model_dir
 
 _LOG = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Recognizer:
 
     def __init__(self, model_dir: str | os.PathLike[str], options: DecodingOptions | None = None) -> None:
         self.loaded = load_model_dir(model_dir)
+        prepare_for_cpu(self.loaded.model)
         self.options = options or DecodingOptions()
 
     @property

@@ -1,0 +1,22 @@
+"""What recognition on a CPU lays out anew; the parity contract covers whole models."""
+
+import pytest
+import torch
+from torch import nn
+
+from wenet_lite.model.feed_forward import PositionwiseFeedForward
+from wenet_lite.runtime.cpu import PackedFeedForward, pack
+
+
+@pytest.mark.parametrize("hidden", [48, 1024])
+@pytest.mark.parametrize("activation", [nn.SiLU(), nn.ReLU(), nn.Tanh()])
+def test_packed_feed_forward_networks_agree(activation: nn.Module, hidden: int) -> None:
+    plain = nn.Sequential(PositionwiseFeedForward(8, hidden, 0.1, activation)).eval()
+    x = torch.randn(2, 5, 8)
+    with torch.no_grad():
+        expected = plain(x)
+        pack(plain)
+        torch.testing.assert_close(plain(x), expected, rtol=0, atol=1e-6)
+        assert plain(x[:0]).shape == (0, 5, 8)
+    assert isinstance(plain[0], PackedFeedForward) != isinstance(activation, nn.Tanh)
+    assert not list(plain.parameters())

@@ -16,7 +16,6 @@ from wenet_lite.bin import make_shards, train
 from wenet_lite.errors import CheckpointError, ConfigError, DataError
 from wenet_lite.training.average import average_checkpoints, choose_checkpoints
 from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint, load_latest
-from wenet_lite.training.optimizer import ScheduleConfig, learning_rate
 
 FIXED = ("model.encoder.dropout_rate=0.0", "model.encoder.positional_dropout_rate=0.0", "batch.speed_factors=[1.0]")
 LONGER = ("training.max_epochs=8",)
@@ -172,21 +171,6 @@ def test_an_unknown_key_is_one_line(toy: Toy, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown key 'training\.optimizer\.lrr'; did you mean 'lr'"):
         train.main(toy.train_arguments(tmp_path, "training.optimizer.lrr=1"))
     assert not any(tmp_path.iterdir())
-
-
-def test_warmuplr_is_wenets(golden) -> None:
-    # The first entry is the rate before any step, which WeNet never uses.
-    _, *expected = torch.load(golden / "misc" / "schedulers.pt", weights_only=True)["warmup25"]
-    config = ScheduleConfig("warmuplr", warmup_updates=25)
-    actual = [learning_rate(config, 0.002, update, total_updates=10_000) for update in range(len(expected))]
-    assert len(expected) > 25 and actual == pytest.approx(expected, rel=1e-6)
-
-
-def test_cosine_ends_at_its_final_ratio() -> None:
-    config = ScheduleConfig("cosine", warmup_updates=10, final_ratio=0.1)
-    assert learning_rate(config, 2.0, 9, 100) == pytest.approx(2.0)
-    assert learning_rate(config, 2.0, 54, 100) == pytest.approx(2.0 * (0.1 + 0.9 * 0.5))
-    assert learning_rate(config, 2.0, 99, 100) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("source", ["shards", "streamed shards", "workers"])

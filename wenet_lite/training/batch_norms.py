@@ -1,4 +1,4 @@
-"""Batch norm's running statistics, which must not depend on how many ranks share an update."""
+"""Batch norm's running statistics, which must not depend on how many ranks share an update, nor move when frozen."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from torch import Tensor, nn
 from wenet_lite.distributed import World, sum_over_ranks
 
 
+def set_training_mode(model: nn.Module) -> None:
+    """`model.train()`, but a batch norm whose parameters are frozen goes on using and keeping its statistics."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d) and _is_frozen(module):
+            module.eval()
+
+
 class BatchNorms:
     """Moves the running statistics of a model once an update, by the mean of what its micro-batches would do.
 
     Each micro-batch starts from the statistics that the update began with, so the order and the rank of a micro-batch
-    do not matter. An update that is skipped leaves them alone.
+    do not matter. An update that is skipped leaves them alone, and so do all updates those of a norm that is frozen.
 
     Args:
         model: with any number of batch norms, also none.
@@ -20,7 +28,7 @@ class BatchNorms:
     """
 
     def __init__(self, model: nn.Module, micro_batches_per_update: int) -> None:
-        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d)]
+        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d) and not _is_frozen(module)]
         found = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var)]
         self._running = [buffer for buffer in found if buffer is not None]
         self._counts = [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None]
@@ -52,3 +60,7 @@ class BatchNorms:
             buffer.copy_(total / self._micro_batches if apply else before)
         for count, before in zip(self._counts, self._counted):
             count.copy_(before + self._micro_batches * int(apply))
+
+
+def _is_frozen(norm: nn.BatchNorm1d) -> bool:
+    return norm.affine and not any(parameter.requires_grad for parameter in norm.parameters())

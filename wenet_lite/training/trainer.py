@@ -36,7 +36,8 @@ from wenet_lite.training.batch_norms import BatchNorms
 from wenet_lite.training.checkpoint import Checkpoint, dev_loss_of, list_checkpoints, load_latest, save_checkpoint
 from wenet_lite.training.meter import Meter
 from wenet_lite.training.monitor import Monitor
-from wenet_lite.training.optimizer import OptimizerConfig, ScheduleConfig, build_optimizer, learning_rate
+from wenet_lite.training.optimizer import OptimizerConfig, build_optimizer
+from wenet_lite.training.schedule import ScheduleConfig, learning_rate
 from wenet_lite.training.validation import Validator
 
 _LOG = logging.getLogger(__name__)

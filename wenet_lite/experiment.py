@@ -26,8 +26,10 @@ from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.model.subsampling import SubsamplingType, required_frames
 from wenet_lite.text.rules import TextRules
 from wenet_lite.text.tokenizer import UNKNOWN, WORD_START, Tokenizer, copy_lang_files, load_tokenizer
+from wenet_lite.training.continuation import fingerprint
 from wenet_lite.training.initialization import initialize, log_initialization
-from wenet_lite.training.trainer import Recipe, TrainingConfig
+from wenet_lite.training.trainer import Recipe
+from wenet_lite.training.training_config import TrainingConfig
 from wenet_lite.training.validation import Validator
 
 _LOG = logging.getLogger(__name__)
@@ -143,9 +145,12 @@ def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, devic
     dataset = SpeechDataset(train, tokenizer.encode_transcript, SAMPLE_RATE, augmenter)
     dev_dataset = SpeechDataset(dev, tokenizer.encode_transcript, SAMPLE_RATE)
     validator = Validator(
-        dev_dataset, dev_plan, fbank, config.training.num_workers, world, device, config.training.max_bad_fraction
+        dev_dataset, dev_plan, tokenizer.decode, fbank, config.training.num_workers, world, device,
+        config.training.max_bad_fraction,
+    )  # fmt: skip
+    return Recipe(
+        model, fbank, dataset, plan, fingerprint(plan), validator, config.training, config.seed, to_dict(config)
     )
-    return Recipe(model, fbank, dataset, plan, validator, config.training, config.seed, to_dict(config))
 
 
 def plan_batches(

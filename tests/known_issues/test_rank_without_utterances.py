@@ -19,5 +19,5 @@ def test_a_rank_without_utterances_takes_the_updates_of_one_process(toy: Toy, tm
         arguments[arguments.index("--train-data") + 1] = str(tmp_path / "data.list")
         result = run_module("wenet_lite.bin.train", *arguments, processes=processes)
         assert result.returncode == 0, result.stderr
-        losses.append(load_checkpoint(list_checkpoints(exp_dir / "checkpoints")[-1]).dev_loss)
+        losses.append(load_checkpoint(list_checkpoints(exp_dir / "checkpoints")[-1]).dev["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)

@@ -96,7 +96,24 @@ def test_another_network_does_not_go_on_with_the_weights_of_this_one(toy: Toy, t
     other = "model.encoder.pos_enc_layer_type=rel_pos_true"
     with pytest.raises(CheckpointError, match="is of another model: model.encoder.pos_enc_layer_type: rel_pos -> "):
         train.main(toy.train_arguments(tmp_path, "training.max_epochs=2", other))
-    assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=2", "model.encoder.dropout_rate=0.2")) == 0
+
+
+def test_a_changed_run_goes_on_only_when_that_is_wanted(toy: Toy, tmp_path: Path) -> None:
+    train.main(toy.train_arguments(tmp_path / "exp", "training.max_epochs=1"))
+    arguments = toy.train_arguments(tmp_path / "exp", "training.max_epochs=2", "training.optimizer.lr=0.002")
+    with pytest.raises(
+        ConfigError, match=r"training\.optimizer\.lr: 0\.003 -> 0\.002 \(undo that, .*--allow-config-ch"
+    ):
+        train.main(arguments)
+    lines = (toy.folder / "train/data.list").read_text().splitlines(keepends=True)
+    (tmp_path / "data.list").write_text("".join(reversed(lines)))
+    arguments = toy.train_arguments(tmp_path / "exp", "training.max_epochs=2")
+    arguments[arguments.index("--train-data") + 1] = str(tmp_path / "data.list")
+    with pytest.raises(ConfigError, match="the training data: utterances or transcripts are not those of the list"):
+        train.main(arguments)
+    assert len(metrics(tmp_path / "exp", "dev")) == 1
+    assert train.main([*arguments, "--allow-config-change"]) == 0
+    assert len(metrics(tmp_path / "exp", "dev")) == 2
 
 
 def test_the_loss_falls(undisturbed: Path) -> None:

@@ -16,16 +16,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command.Parser(prog="average", description=__doc__)
     parser.add_argument("--exp-dir", required=True, type=Path, help="run whose checkpoints/ is read")
     parser.add_argument("--num", type=int, default=10, help="checkpoints to average (default: %(default)s)")
-    parser.add_argument("--mode", choices=["best", "last"], default="best", help="by dev loss, or newest (%(default)s)")
+    parser.add_argument(
+        "--mode", choices=["best", "last", "ema"], default="best",
+        help="by dev result, the newest, or the newest one's moving average, alone (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--by", choices=["loss", "wer"], default="loss", help="dev result of the best (%(default)s)")
+    parser.add_argument(
+        "--updates", nargs=2, type=int, metavar=("FIRST", "LAST"), help="only checkpoints of these updates"
+    )
     parser.add_argument("--output", required=True, type=Path, help="state_dict to write")
     args = parser.parse_args(argv)
     if args.num < 1:
         parser.error("--num must be at least 1")
 
     from wenet_lite.model.weights import save_atomically
-    from wenet_lite.training.average import average_checkpoints, choose_checkpoints
+    from wenet_lite.training.average import average_checkpoints, choose_checkpoints, moving_average
 
-    paths = choose_checkpoints(args.exp_dir / "checkpoints", args.num, args.mode)
+    folder = args.exp_dir / "checkpoints"
+    if args.mode == "ema":
+        save_atomically(moving_average(folder), args.output)
+        _LOG.info("%s: moving average", args.output)
+        return 0
+    updates = tuple(args.updates) if args.updates else None
+    paths = choose_checkpoints(folder, args.num, args.mode, args.by, updates)
     save_atomically(average_checkpoints(paths), args.output)
     _LOG.info("%s: mean of %d checkpoints", args.output, len(paths))
     return 0

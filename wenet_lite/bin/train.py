@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="take the largest batches first: memory runs out at once or never",
     )
+    parser.add_argument(
+        "--allow-config-change",
+        action="store_true",
+        help="go on although configuration or training data have changed since the last checkpoint",
+    )
     parser.add_argument("--allow-pipes", action="store_true", help="run the commands that lists have for audio")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
     args = parser.parse_args(argv)
@@ -48,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.distributed import World, process_group
     from wenet_lite.experiment import DataPaths, build_recipe, read_experiment, write_experiment
     from wenet_lite.model.asr_model import count_parameters
+    from wenet_lite.training.continuation import load_continuation
+    from wenet_lite.training.interruption import EXIT_RESUMABLE
+    from wenet_lite.training.run_lock import run_lock
     from wenet_lite.training.trainer import Trainer
 
     settings = [*args.set, *(["batch.warm_up_largest=true"] if args.warm_up_largest else [])]
@@ -60,31 +69,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = _device(args.device, World.from_environment().local_rank)
     with process_group(device) as world:
         recipe = build_recipe(config, paths, world, device)
-        if world.is_main:
-            exp_dir.mkdir(parents=True, exist_ok=True)
-            _LOG.info(
-                "%.2f M parameters on %s, %d processes of %d threads",
-                count_parameters(recipe.model) / 1e6, device, world.size, torch.get_num_threads(),
+        with run_lock(exp_dir) if world.is_main else nullcontext():
+            checkpoint = load_continuation(
+                exp_dir / "checkpoints", recipe.resolved, recipe.data,
+                allow_change=args.allow_config_change, world=world,
             )  # fmt: skip
-        trainer = Trainer(recipe, exp_dir, world, device)
-        if world.is_main:  # now that its checkpoint is known to fit
-            write_experiment(config, paths, exp_dir)
-        trainer.run()
+            if world.is_main:
+                _LOG.info(
+                    "%.2f M parameters on %s, %d processes of %d threads",
+                    count_parameters(recipe.model) / 1e6, device, world.size, torch.get_num_threads(),
+                )  # fmt: skip
+                write_experiment(config, paths, exp_dir)
+            finished = Trainer(recipe, checkpoint, exp_dir, world, device).run()
+    status = 0 if finished else EXIT_RESUMABLE
+    if not finished and world.is_main:
+        _LOG.warning("stopped, everything is saved: the same command goes on (exit status %d)", status)
     if world.size > 1:
         # All work is done, and threads of gloo can abort the shutdown of the interpreter: leave without one.
         logging.shutdown()
-        os._exit(0)
-    return 0
+        os._exit(status)
+    return status
 
 
 def _initial_weights(path: str, exp_dir: Path) -> str | None:
     """What --init-from means: None where the run goes on from a checkpoint of its own."""
     from wenet_lite.distributed import World
     from wenet_lite.errors import CheckpointError
-    from wenet_lite.training.checkpoint import load_latest
+    from wenet_lite.training.checkpoint import list_checkpoints
     from wenet_lite.training.initialization import unit_folders
 
-    if load_latest(exp_dir / "checkpoints", mmap=True) is not None:
+    if list_checkpoints(exp_dir / "checkpoints"):
         if World.from_environment().is_main:
             _LOG.info("%s has checkpoints and goes on from them: --init-from is not applied again", exp_dir)
         return None

@@ -63,6 +63,12 @@ class Batch:
         )
 
 
+def silent_batch() -> Batch:
+    """A second of silence, for a rank that has nothing to hear while others have."""
+    one = torch.ones(1, 1, dtype=torch.long)
+    return Batch(["silence"], torch.zeros(1, 16000), 16000 * one[0], one, one[0], 0, {})
+
+
 @dataclass(frozen=True)
 class LoadRequest:
     """An utterance of a micro-batch that is to be loaded.

@@ -120,7 +120,7 @@ class AsrModel(nn.Module):
             target_lens: (batch,) valid tokens.
             chunk_size, num_left_chunks: attention context, see `wenet_lite.model.mask`.
         """
-        return self._losses(features, lens, targets, target_lens, chunk_size, num_left_chunks)[0]
+        return self.losses_and_posteriors(features, lens, targets, target_lens, chunk_size, num_left_chunks)[0]
 
     def consistent_losses(
         self,
@@ -137,7 +137,7 @@ class AsrModel(nn.Module):
             views: the features of each, (batch, frames, bins).
             lens, targets, target_lens, chunk_size, num_left_chunks: as for `forward`, the same for both.
         """
-        both, log_probs, encoder_lens = self._losses(
+        both, log_probs, encoder_lens = self.losses_and_posteriors(
             torch.cat(views), lens.repeat(2), targets.repeat(2, 1), target_lens.repeat(2), chunk_size, num_left_chunks
         )
         first, second = log_probs.chunk(2)
@@ -146,16 +146,22 @@ class AsrModel(nn.Module):
         total = _mean_of_views(both.total) + self.config.cr_ctc_weight * consistency
         return Losses(total, {**parts, "cr_ctc": consistency}, both.expert_counts)
 
-    def _losses(
+    def losses_and_posteriors(
         self,
         features: Tensor,
         lens: Tensor,
         targets: Tensor,
         target_lens: Tensor,
-        chunk_size: int,
-        num_left_chunks: int,
+        chunk_size: int = -1,
+        num_left_chunks: int = -1,
     ) -> tuple[Losses, Tensor, Tensor]:
-        """The losses, (batch, frames, vocab) CTC log posteriors and (batch,) valid encoder frames."""
+        """Losses of a micro-batch, and what CTC said of it.
+
+        Args:
+            features, lens, targets, target_lens, chunk_size, num_left_chunks: as for `forward`.
+        Returns:
+            the losses, (batch, frames, vocab) CTC log posteriors and (batch,) valid encoder frames.
+        """
         levels = self.config.multi_level
         encoded = self.encoder.activations(
             features, lens, chunk_size, num_left_chunks, list(levels.layers) if levels else []

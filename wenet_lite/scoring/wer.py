@@ -126,8 +126,8 @@ def score_files(ref_path: PathLike, hyp_path: PathLike, mode: Mode = "strict", u
     if mode == "present" and len(missing) == len(refs):
         raise DataError(f"has no hypothesis for any utterance of {ref_path}", path=hyp_path)
     scored = [key for key in refs if mode != "present" or key in hyps]
-    ref_units = [_units(refs[key], unit) for key in scored]
-    hyp_units = [_units(hyps.get(key, ""), unit) for key in scored]
+    ref_units = [split_units(refs[key], unit) for key in scored]
+    hyp_units = [split_units(hyps.get(key, ""), unit) for key in scored]
     return Scores(tuple(align(scored, ref_units, hyp_units)), tuple(missing))
 
 
@@ -164,7 +164,8 @@ def _utterance(key: str, ref: Sequence[str], hyp: Sequence[str], chunks: Sequenc
     return Utterance(key, tuple(pairs), counts)
 
 
-def _units(text: str, unit: Unit) -> list[str]:
+def split_units(text: str, unit: Unit) -> list[str]:
+    """What is counted of a text: its words, or its characters without blanks."""
     words = text.split()
     return words if unit == "word" else list("".join(words))
 

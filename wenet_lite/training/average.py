@@ -10,35 +10,61 @@ from typing import Literal
 from torch import Tensor
 
 from wenet_lite.errors import CheckpointError
-from wenet_lite.training.checkpoint import dev_loss_of, list_checkpoints, load_checkpoint
+from wenet_lite.training.checkpoint import dev_of, list_checkpoints, load_checkpoint, load_latest, update_of
 
 _LOG = logging.getLogger(__name__)
 
 
-def choose_checkpoints(folder: Path, num: int, mode: Literal["best", "last"]) -> list[Path]:
-    """The `num` checkpoints with the lowest dev loss, or the newest ones.
+def choose_checkpoints(
+    folder: Path,
+    num: int,
+    mode: Literal["best", "last"],
+    by: Literal["loss", "wer"] = "loss",
+    updates: tuple[int, int] | None = None,
+) -> list[Path]:
+    """The `num` checkpoints with the best dev results, or the newest ones.
 
-    Only checkpoints at the end of an epoch have a dev loss.
+    Only checkpoints at which the dev set was measured count: those at the end of an epoch, or of the run.
 
+    Args:
+        folder: `checkpoints/` of a run.
+        num: how many.
+        mode: the best, or the newest.
+        by: the dev result that tells the best, the lower the better.
+        updates: the first and the last update that count, or None for all.
     Raises:
         CheckpointError: if there are fewer.
     """
-    losses = {path: dev_loss_of(path) for path in list_checkpoints(folder)}
-    measured = [path for path, loss in losses.items() if loss is not None]
-    if mode == "best":
-        measured.sort(key=lambda path: losses[path] or 0.0)
-        chosen = measured[:num]
-    else:
-        chosen = measured[-num:]
+    results = {}
+    for path in list_checkpoints(folder):
+        dev = dev_of(path)
+        if dev is not None and (updates is None or updates[0] <= update_of(path) <= updates[1]):
+            results[path] = dev[by]
+    measured = sorted(results, key=results.__getitem__) if mode == "best" else list(results)[::-1]
+    chosen = measured[:num]
     if len(chosen) < num:
         raise CheckpointError(
-            f"has {len(chosen)} checkpoints at the end of an epoch, {num} are to be averaged",
+            f"has {len(chosen)} checkpoints at the end of an epoch{' in that range' if updates else ''}, {num} are to "
+            "be averaged",
             path=folder,
             cure="train longer (stage 4), lower the number, or raise training.keep_best",
         )
     for path in chosen:
-        _LOG.info("%s: dev loss %.4f", path.name, losses[path])
+        _LOG.info("%s: dev %s %.4f", path.name, by, results[path])
     return chosen
+
+
+def moving_average(folder: Path) -> dict[str, Tensor]:
+    """The moving average of the weights that the newest checkpoint of a run holds; a state_dict.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    checkpoint = load_latest(folder)
+    if checkpoint is None or not checkpoint.average:
+        raise CheckpointError("has no moving average", path=folder, cure="train with training.ema_decay, such as 0.999")
+    own, average = checkpoint.model, checkpoint.average["model"]
+    return {name: average[name].to(own[name].dtype) for name in own}
 
 
 def average_checkpoints(paths: Sequence[Path]) -> dict[str, Tensor]:

@@ -52,14 +52,14 @@ class BatchNorms:
             buffer.copy_(before)
 
     @torch.no_grad()
-    def end(self, world: World, *, apply: bool) -> None:
-        """All micro-batches of this rank are done; `apply` is whether the update counts."""
+    def end(self, world: World, skipped: Tensor) -> None:
+        """All micro-batches of this rank are done; `skipped` is whether the update does not count, a scalar."""
         if world.size > 1 and self._sums:
             sum_over_ranks(self._sums)
         for buffer, before, total in zip(self._running, self._before, self._sums):
-            buffer.copy_(total / self._micro_batches if apply else before)
+            buffer.copy_(torch.where(skipped, before, total / self._micro_batches))
         for count, before in zip(self._counts, self._counted):
-            count.copy_(before + self._micro_batches * int(apply))
+            count.copy_(torch.where(skipped, before, before + self._micro_batches))
 
 
 def _is_frozen(norm: nn.BatchNorm1d) -> bool:

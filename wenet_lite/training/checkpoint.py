@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from wenet_lite.model.weights import load_tensors, save_atomically
 
 _LOG = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA = 2
 _NAME = re.compile(r"step_(\d{8})\.pt")
 
 
@@ -24,9 +25,15 @@ class Checkpoint:
     update: updates done.
     epoch: epoch of the next update.
     update_in_epoch: updates of that epoch already done.
-    model, optimizer: their state_dict.
+    model: its state_dict.
+    optimizer: moments by the name of their parameter.
+    stepper: the loss scale.
+    average: moving average of the weights; empty where none is kept.
     config: resolved configuration of the run, as plain mappings.
-    dev_loss: loss on the dev set at this update, if it was measured there.
+    data: fingerprint of the training data.
+    seconds: of training so far.
+    history: dev results of all epochs so far, oldest first.
+    dev: dev results at this update, if they were measured here.
     """
 
     update: int
@@ -34,13 +41,23 @@ class Checkpoint:
     update_in_epoch: int
     model: dict[str, Any]
     optimizer: dict[str, Any]
+    stepper: dict[str, Any]
+    average: dict[str, Any]
     config: dict[str, Any]
-    dev_loss: float | None
+    data: str
+    seconds: float
+    history: list[dict[str, float]]
+    dev: dict[str, float] | None
 
 
 def checkpoint_path(folder: Path, update: int) -> Path:
     """`step_<updates>.pt` in `folder`."""
     return folder / f"step_{update:08d}.pt"
+
+
+def update_of(path: Path) -> int:
+    """Updates done at the checkpoint with this name."""
+    return int(path.stem.removeprefix("step_"))
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> Path:
@@ -50,19 +67,31 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> Path:
     return path
 
 
-def load_checkpoint(path: str | os.PathLike[str], *, mmap: bool = False) -> Checkpoint:
-    """Read what `save_checkpoint` wrote.
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read what `save_checkpoint` wrote, and verify its checksums.
 
-    Args:
-        path: the file.
-        mmap: read a tensor from the disk only when it is used.
     Raises:
-        CheckpointError: if the file is torn or of another schema.
+        CheckpointError: if the file is torn, damaged or of another schema.
     """
-    tree = load_tensors(path, mmap=mmap)
-    if not isinstance(tree, dict) or tree.pop("schema", None) != SCHEMA:
-        raise CheckpointError(f"is not a training checkpoint of schema {SCHEMA}", path=path)
+    tree = load_tensors(path)
+    _check_schema(tree, path)
+    with zipfile.ZipFile(path) as archive:  # torch writes checksums, but does not look at them
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise CheckpointError(f"is damaged: {damaged} has another checksum", path=path)
     return Checkpoint(**tree)
+
+
+def _check_schema(tree: Any, path: str | os.PathLike[str]) -> None:
+    schema = tree.pop("schema", None) if isinstance(tree, dict) else None
+    if schema is None:
+        raise CheckpointError("is not a training checkpoint", path=path)
+    if schema != SCHEMA or tree.keys() != {field.name for field in fields(Checkpoint)}:
+        raise CheckpointError(
+            f"is a training checkpoint of schema {schema}, this version reads {SCHEMA}",
+            path=path,
+            cure="go on with the version that wrote it, or start from its weights by --init-from",
+        )
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -70,17 +99,26 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step_*.pt") if _NAME.fullmatch(path.name))
 
 
-def load_latest(folder: Path, *, mmap: bool = False) -> Checkpoint | None:
-    """The newest checkpoint that can be read; a torn one is named and passed over. `mmap` as in `load_checkpoint`."""
-    for path in reversed(list_checkpoints(folder)):
+def load_latest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that can be read, None where there is none; one that cannot is named and passed over.
+
+    Raises:
+        CheckpointError: if there are checkpoints, but none can be read.
+    """
+    paths = list_checkpoints(folder)
+    for path in reversed(paths):
         try:
-            return load_checkpoint(path, mmap=mmap)
+            return load_checkpoint(path)
         except CheckpointError as error:
             _LOG.warning("%s; trying the one before", error)
+    if paths:
+        raise CheckpointError("none of the checkpoints can be read", path=folder, cure="move them away to start anew")
     return None
 
 
-def dev_loss_of(path: Path) -> float | None:
-    """Dev loss kept in a checkpoint, without reading its tensors."""
-    value = load_tensors(path, mmap=True).get("dev_loss")
-    return None if value is None else float(value)
+def dev_of(path: Path) -> dict[str, float] | None:
+    """Dev results kept in a checkpoint, without reading its tensors."""
+    tree = load_tensors(path, mmap=True)
+    _check_schema(tree, path)
+    dev: dict[str, float] | None = tree["dev"]
+    return dev

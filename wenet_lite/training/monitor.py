@@ -5,40 +5,56 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.training.meter import EXPERT
+from wenet_lite.training.training_config import TrainingConfig
+from wenet_lite.training.validation import Sample
+from wenet_lite.training.watch import Watch
 
 _LOG = logging.getLogger(__name__)
 
 
 class Monitor:
-    """Writes the metrics of a run; on resume, records after the checkpoint are cut off.
+    """Writes the metrics of a run; on resume, what was written after the checkpoint is cut off.
 
     Args:
         exp_dir: receives `metrics.jsonl` and `tensorboard/`.
         first_update: updates already done.
         total_updates: updates of the whole run.
+        config, model: tell what is to be warned of.
     """
 
-    def __init__(self, exp_dir: Path, first_update: int, total_updates: int) -> None:
+    def __init__(
+        self, exp_dir: Path, first_update: int, total_updates: int, config: TrainingConfig, model: ModelConfig
+    ) -> None:
         self._path = exp_dir / "metrics.jsonl"
         _cut_back(self._path, first_update)
         self._stream = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 (open for the whole run)
+        # TensorBoard leaves out what an earlier process has written from this update on.
         self._writer = SummaryWriter(str(exp_dir / "tensorboard"), purge_step=first_update + 1)
+        self._best_by, self._max_epochs = config.best_by, config.max_epochs
+        self._watch = Watch(config, model)
+        self._first = self._done = first_update
+        self._total, self._began = total_updates, time.monotonic()
         self._bar = tqdm(
             total=total_updates, initial=first_update, unit="update", disable=not sys.stderr.isatty(), smoothing=0.05
         )
 
     def advance(self) -> None:
         """One update is done."""
+        self._done += 1
         self._bar.update()
 
-    def record(self, kind: str, update: int, metrics: dict[str, float]) -> None:
+    def record(self, kind: str, update: int, metrics: Mapping[str, float]) -> None:
         """Write metrics of `kind` ('train' or 'dev') measured after `update` updates."""
         record: dict[str, Any] = {"kind": kind, "update": update}
         record.update({name: float(f"{value:.6g}") for name, value in metrics.items()})
@@ -50,14 +66,54 @@ class Monitor:
         text = " ".join(f"{name} {value:.4g}" for name, value in metrics.items() if not name.startswith(EXPERT))
         if shares:
             text += f" experts used from {100 * min(shares):.1f} to {100 * max(shares):.1f} %"
-        with _beside(self._bar):
-            _LOG.info("%s, update %d/%d: %s", kind, update, self._bar.total, text)
+        self._say(f"{kind}, update {update}/{self._total}: {text}; {self._remaining()}")
+        if kind == "train":
+            for warning in self._watch.warnings(update, metrics):
+                with _beside(self._bar):
+                    _LOG.warning("%s", warning)
+
+    def record_dev(
+        self, update: int, epoch: int, history: Sequence[Mapping[str, float]], samples: Sequence[Sample], hours: float
+    ) -> None:
+        """Write the newest dev results, a summary of the epoch, and what some utterances were heard as."""
+        dev = history[-1]
+        self.record("dev", update, {"epoch": epoch, **dev})
+        results = [results[self._best_by] for results in history]
+        best = min(range(len(results)), key=results.__getitem__)
+        self._say(
+            f"epoch {epoch} of {self._max_epochs}: dev loss {dev['loss']:.4g}, WER {dev['wer']:.2f} % (greedy CTC); "
+            f"best {self._best_by} {results[best]:.4g} after epoch {best + 1}; {hours:.2f} h so far"
+        )
+        for sample in samples:
+            self._writer.add_text(f"sample/{sample.key}", f"{sample.reference}\n\n{sample.hypothesis}", update)
+            self._writer.add_image(f"posteriors/{sample.key}", picture(sample.posteriors.numpy()), update)
 
     def close(self) -> None:
         """Flush and close the files."""
         self._bar.close()
         self._stream.close()
         self._writer.close()
+
+    def _remaining(self) -> str:
+        done, left = self._done - self._first, self._total - self._done
+        if not done:
+            return "no time known yet"
+        minutes = (time.monotonic() - self._began) / done * left / 60
+        return f"{int(minutes // 60)} h {int(minutes % 60):02d} min left"
+
+    def _say(self, text: str) -> None:
+        with _beside(self._bar):
+            _LOG.info("%s", text)
+
+
+def picture(posteriors: np.ndarray) -> np.ndarray:
+    """(frames, vocab) posteriors as a (1, height, width) picture in [0, 1]: time to the right, blank at the top.
+
+    Only units that are likely somewhere have a row.
+    """
+    likely = np.flatnonzero(posteriors.max(axis=0) > 0.05)
+    rows = np.repeat(posteriors[:, likely].T, 6, axis=0)
+    return np.repeat(rows, 4, axis=1)[None]
 
 
 class _beside:
@@ -74,6 +130,7 @@ class _beside:
 
 
 def _cut_back(path: Path, update: int) -> None:
+    """Take records after an update, and torn lines, out of metrics.jsonl."""
     if not path.exists():
         return
     kept = []
@@ -81,7 +138,7 @@ def _cut_back(path: Path, update: int) -> None:
         try:
             if json.loads(line)["update"] <= update:
                 kept.append(line + "\n")
-        except ValueError:  # a line torn by a kill
+        except ValueError:  # torn by a kill
             continue
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text("".join(kept), encoding="utf-8")

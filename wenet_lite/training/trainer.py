@@ -3,76 +3,50 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from wenet_lite.config import differences
 from wenet_lite.data.batch_plan import BatchPlan, EpochPlan
-from wenet_lite.data.dataset import Batch, SpeechDataset
+from wenet_lite.data.dataset import Batch, SpeechDataset, silent_batch
 from wenet_lite.data.draws import utterance_draws
-from wenet_lite.distributed import World, gather_objects, sum_over_ranks
+from wenet_lite.distributed import World, gather_objects
 from wenet_lite.errors import DataError, WenetLiteError
 from wenet_lite.features.fbank import Fbank
-from wenet_lite.features.spec_augment import (
-    SpecAugmentConfig,
-    SpecSubConfig,
-    SpecTrimConfig,
-    spec_augment,
-    spec_sub,
-    spec_trim,
-)
-from wenet_lite.model.architecture import refuse_other_architecture
-from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.features.spec_augment import spec_augment, spec_sub, spec_trim
+from wenet_lite.model.asr_model import AsrModel, Losses
 from wenet_lite.model.mask import TrainingChunk, draw_training_chunk
-from wenet_lite.model.weights import load_weights
-from wenet_lite.training.batch_norms import BatchNorms
-from wenet_lite.training.checkpoint import Checkpoint, dev_loss_of, list_checkpoints, load_latest, save_checkpoint
+from wenet_lite.training.acceleration import Acceleration
+from wenet_lite.training.bad_updates import BadUpdates
+from wenet_lite.training.batch_norms import BatchNorms, set_training_mode
+from wenet_lite.training.checkpoint import Checkpoint
+from wenet_lite.training.checkpoint_writer import CheckpointWriter
+from wenet_lite.training.interruption import Wishes
 from wenet_lite.training.meter import Meter
 from wenet_lite.training.monitor import Monitor
-from wenet_lite.training.optimizer import OptimizerConfig, build_optimizer
-from wenet_lite.training.schedule import ScheduleConfig, learning_rate
+from wenet_lite.training.optimizer import freeze
+from wenet_lite.training.parallel import (
+    build_parallel,
+    load_optimizer_state,
+    optimizer_state,
+    put,
+    whole_on_cpu,
+)
+from wenet_lite.training.profiler import Profiler
+from wenet_lite.training.schedule import learning_rate
+from wenet_lite.training.step import Stepper
+from wenet_lite.training.training_config import TrainingConfig
 from wenet_lite.training.validation import Validator
+from wenet_lite.training.weight_average import WeightAverage
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Attributes:
-    max_epochs: passes over the training data.
-    grad_clip: largest norm of an update's gradient.
-    max_bad_updates: updates in a row with a gradient that is not finite, after which the run stops.
-    max_bad_fraction: part of an epoch's utterances that may be unusable or unreadable.
-    log_interval: updates between two records of metrics.
-    checkpoint_interval: updates between two checkpoints, besides the one after each epoch.
-    keep_checkpoints: newest checkpoints kept.
-    keep_best: checkpoints with the lowest dev loss kept besides.
-    num_workers: processes that load data, for each rank.
-    optimizer, schedule: how weights and learning rate move.
-    spec_augment, spec_sub, spec_trim: what is done to features; null for nothing.
-    """
-
-    max_epochs: int = 120
-    grad_clip: float = 5.0
-    max_bad_updates: int = 20
-    max_bad_fraction: float = 0.01
-    log_interval: int = 100
-    checkpoint_interval: int = 1000
-    keep_checkpoints: int = 2
-    keep_best: int = 10
-    num_workers: int = 1
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    spec_augment: SpecAugmentConfig | None = field(default_factory=SpecAugmentConfig)
-    spec_sub: SpecSubConfig | None = None
-    spec_trim: SpecTrimConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +58,7 @@ class Recipe:
         fbank: the front end, on the same device.
         dataset: training utterances.
         plan: their batches.
+        data: fingerprint of them.
         validator: measures the dev set.
         config: the trainer's options.
         seed: of every draw.
@@ -94,6 +69,7 @@ class Recipe:
     fbank: Fbank
     dataset: SpeechDataset
     plan: BatchPlan
+    data: str
     validator: Validator
     config: TrainingConfig
     seed: int
@@ -105,94 +81,141 @@ class Trainer:
 
     An update takes the G micro-batches that the plan gives it; the ranks share them, the summed gradient
     is divided by the update's utterances, so the weights do not depend on the number of ranks but for
-    rounding. Gradients travel as one flat tensor. Every draw is keyed by (seed, update), so a run that is
-    killed and started again ends with the same weights.
+    rounding. Every draw is keyed by (seed, update), so a run that is killed and started again ends with
+    the same weights. Nothing waits for a GPU but records of metrics, checkpoints and the dev set.
 
     Args:
         recipe: model, data and options.
+        checkpoint: where to go on from, or None to begin.
         exp_dir: receives `checkpoints/`, `metrics.jsonl` and `tensorboard/`.
         world: this process among the ranks.
         device: where the model is.
     """
 
-    def __init__(self, recipe: Recipe, exp_dir: Path, world: World, device: torch.device) -> None:
-        if recipe.plan.config.micro_batches_per_update % world.size:
+    def __init__(
+        self, recipe: Recipe, checkpoint: Checkpoint | None, exp_dir: Path, world: World, device: torch.device
+    ) -> None:
+        if world.size > recipe.plan.config.micro_batches_per_update:
             raise WenetLiteError(
                 f"{world.size} processes cannot share {recipe.plan.config.micro_batches_per_update} micro-batches",
-                cure="set batch.micro_batches_per_update to a multiple of the number of processes",
+                cure="raise batch.micro_batches_per_update, or take fewer processes",
             )
         self.recipe, self.config, self.model = recipe, recipe.config, recipe.model
-        self.world, self.device = world, device
-        self.optimizer = build_optimizer(recipe.model, recipe.config.optimizer)
-        self.folder = exp_dir / "checkpoints"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.total_updates = recipe.plan.num_updates(recipe.config.max_epochs)
+        self.exp_dir, self.world, self.device = exp_dir, world, device
+        self.total_updates = recipe.plan.num_updates(self.config.max_epochs)
+        if self.config.max_updates:
+            self.total_updates = min(self.total_updates, self.config.max_updates)
         self.update = self.epoch = self.update_in_epoch = 0
-        for parameter in self._parameters():  # a rank may have no utterance in its first update
-            parameter.grad = torch.zeros_like(parameter)
-        self._resume()
-        self.monitor = Monitor(exp_dir, self.update, self.total_updates) if world.is_main else None
-        loss_parts = [*recipe.model.loss_parts, *(["cr_ctc"] if recipe.model.config.cr_ctc_weight else [])]
-        encoder = recipe.model.config.encoder
-        num_experts = encoder.moe.num_experts if encoder.moe else 0
-        self.meter = Meter(device, loss_parts, encoder.layers_with_experts, num_experts)
-        self.batch_norms = BatchNorms(recipe.model, recipe.plan.config.micro_batches_per_update)
-        self.bad_updates = 0
+        self.seconds = 0.0
+        self.history: list[dict[str, float]] = []
 
-    def run(self) -> None:
-        """Train to the last epoch."""
-        while self.epoch < self.config.max_epochs:
-            self._train_epoch(self.recipe.plan.epoch(self.epoch))
-            self.epoch, self.update_in_epoch = self.epoch + 1, 0
-            dev = self.recipe.validator.measure(self.model)
-            if self.monitor:
-                self.monitor.record("dev", self.update, {"epoch": self.epoch, **dev})
-            self._save(dev["loss"])
-        if self.monitor:
-            self.monitor.close()
+        freeze(self.model, self.config.optimizer.freeze)
+        self.acceleration = Acceleration(self.config, self.model, device)
+        self.parallel = build_parallel(self.config.distribution, world)
+        self.parallel.prepare(self.model)
+        self.stepper = Stepper(
+            self.model, self.config.optimizer, self.parallel, self.config.grad_clip, self.acceleration.scales, device
+        )
+        self.average = WeightAverage(self.model, self.config.ema_decay) if self.config.ema_decay else None
+        self.batch_norms = BatchNorms(self.model, recipe.plan.config.micro_batches_per_update)
+        if checkpoint is not None:
+            self._restore(checkpoint)
 
-    def _train_epoch(self, plan: EpochPlan) -> None:
-        self.model.train()
+        self.bad_updates = BadUpdates(self.config.max_bad_updates, device)
+        self.meter = Meter.of_model(self.model, device)
+        self.profiler = Profiler(exp_dir / "profile", self.config.profile_updates, world)
+        self.wishes = Wishes(world)
+        self.monitor: Monitor | None = None
+        self.writer: CheckpointWriter | None = None
+        if world.is_main:
+            self.monitor = Monitor(exp_dir, self.update, self.total_updates, self.config, self.model.config)
+            self.writer = CheckpointWriter(
+                exp_dir / "checkpoints", self.config.keep_checkpoints, self.config.keep_best, self.config.best_by
+            )
+        self._began = self._saved = time.monotonic()
+        self._time_is_up = 0 < self.config.max_hours < self._hours()
+
+    def run(self) -> bool:
+        """Train to the end; whether it was reached: a run that a signal has stopped can go on."""
+        stopped = False
+        while not stopped and not self._is_finished():
+            plan = self.recipe.plan.epoch(self.epoch)
+            stopped = self._train_epoch(plan)
+            if stopped:
+                self._save(None)
+            else:
+                self._finish_epoch(plan)
+        self._close()
+        return not stopped
+
+    def _train_epoch(self, plan: EpochPlan) -> bool:
+        """The rest of an epoch, or of the run; whether a signal has stopped it."""
+        set_training_mode(self.model)
         self.recipe.fbank.train()
-        share = plan.of_rank(self.world.rank, self.world.size, self.update_in_epoch)
-        workers = self.config.num_workers
-        batches = iter(self.recipe.dataset.load(share, workers, epoch=self.epoch, pin_memory=self._on_gpu))
-        per_rank = plan.micro_batches_per_update // self.world.size
+        self.meter.start()
+        batches = self._batches(plan)
         failed: dict[str, str] = {}
-        while self.update_in_epoch < plan.num_updates:
-            num_utterances = plan.num_utterances(self.update_in_epoch)
+        stopped = False
+        while self.update_in_epoch < plan.num_updates and not self._is_over() and not stopped:
             chunk = self._training_chunk()
             self.batch_norms.begin()
-            for i in range(per_rank):
-                number = i * self.world.size + self.world.rank
-                self._accumulate(next(batches), num_utterances, number, chunk, failed)
+            for number in self._micro_batches(plan):
+                batch = self.meter.wait_for(batches) if number < plan.micro_batches_per_update else None
+                self._accumulate(batch, plan, number, chunk, failed)
                 self.batch_norms.collect()
             self._step()
             self._after_update(plan)
+            stopped = self._heed_wishes()
+        self.meter.stop()
         self._report_failed(failed)
+        return stopped
+
+    def _batches(self, plan: EpochPlan) -> Iterator[Batch]:
+        """This rank's batches of the rest of the epoch."""
+        share = plan.of_rank(self.world.rank, self.world.size, self.update_in_epoch)
+        pin_memory = self.device.type == "cuda"
+        loaded = self.recipe.dataset.load(share, self.config.num_workers, epoch=self.epoch, pin_memory=pin_memory)
+        return iter(loaded)
+
+    def _micro_batches(self, plan: EpochPlan) -> range:
+        """This rank's numbers of an update's micro-batches; from G on there are none, but ranks in step take part."""
+        count = plan.micro_batches_per_update
+        if self.parallel.in_step:
+            count = -(-count // self.world.size) * self.world.size
+        return range(self.world.rank, count, self.world.size)
 
     def _accumulate(
-        self, batch: Batch, num_utterances: int, number: int, chunk: TrainingChunk, failed: dict[str, str]
+        self, batch: Batch | None, plan: EpochPlan, number: int, chunk: TrainingChunk, failed: dict[str, str]
     ) -> None:
         """Add the gradient of micro-batch `number` of this update."""
-        failed.update(batch.failed)
-        if not batch.keys:
-            return
-        draw = (self.recipe.seed * 1_000_003 + self.update) * 1_009 + number
-        torch.manual_seed(draw)
-        batch = batch.to(self.device)
+        failed.update(batch.failed if batch else {})
+        heard = batch is not None and len(batch.keys) > 0
+        if not heard:
+            if not self.parallel.in_step:
+                return
+            batch = silent_batch()
+        assert batch is not None
+        torch.manual_seed((self.recipe.seed * 1_000_003 + self.update) * 1_009 + number)
+        with self.acceleration.explain_memory(batch):
+            losses = self._losses(batch.to(self.device), chunk)
+            share = losses.total.sum() * int(heard) / plan.num_utterances(self.update_in_epoch)
+            (share * self.stepper.loss_scale).backward()
+        if heard:
+            self.meter.add(losses, batch.num_samples)
+            self.bad_updates.heard(self.update + 1, batch.keys, losses.total)
+
+    def _losses(self, batch: Batch, chunk: TrainingChunk) -> Losses:
         features, lens = self.recipe.fbank(batch.waveforms, batch.num_samples)
         draws = [utterance_draws(self.recipe.seed, batch.epoch, key, "spectrum") for key in batch.keys]
         if self.config.spec_trim is not None:
             lens = spec_trim(lens, self.config.spec_trim, draws)
         view = self._augmented(features, lens, draws)
         rest = (lens, batch.tokens, batch.token_lens, chunk.size, chunk.num_left_chunks)
-        if self.model.config.cr_ctc_weight:
-            losses = self.model.consistent_losses((view, self._augmented(features, lens, draws)), *rest)
-        else:
-            losses = self.model(view, *rest)
-        (losses.total.sum() / num_utterances).backward()
-        self.meter.add(losses, batch.num_samples)
+        with self.acceleration.autocast():
+            if self.model.config.cr_ctc_weight:
+                return self.model.consistent_losses((view, self._augmented(features, lens, draws)), *rest)
+            losses: Losses = self.model(view, *rest)
+            return losses
 
     def _augmented(self, features: Tensor, lens: Tensor, draws: Sequence[np.random.Generator]) -> Tensor:
         """One view of (batch, frames, bins) features; drawn anew at each call."""
@@ -205,49 +228,87 @@ class Trainer:
         return features
 
     def _step(self) -> None:
-        """Reduce over ranks, clip, and move the weights; a gradient that is not finite moves nothing."""
-        if self.world.size > 1:
-            sum_over_ranks([p.grad for p in self._parameters() if p.grad is not None])
-        norm = nn.utils.clip_grad_norm_(self._parameters(), self.config.grad_clip)
-        rate = learning_rate(self.config.schedule, self.config.optimizer.lr, self.update, self.total_updates)
-        if math.isfinite(norm):
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            self.optimizer.step()
-        self.batch_norms.end(self.world, apply=math.isfinite(norm))
-        self._count_bad(math.isfinite(norm))
-        self.optimizer.zero_grad(set_to_none=False)
-        self.meter.last_step = {"learning_rate": rate, "grad_norm": float(norm)}
+        """Move the weights."""
+        losses = [dev["loss"] for dev in self.history]
+        rate = learning_rate(self.config.schedule, self.config.optimizer.lr, self.update, self.total_updates, losses)
+        norm, skipped = self.stepper.step(rate)
+        self.batch_norms.end(self.world, skipped)
+        if self.average is not None:
+            self.average.update(self.model, skipped)
+        self.bad_updates.judged(self.update + 1, skipped)
+        self.meter.stepped(rate, norm)
 
     def _after_update(self, plan: EpochPlan) -> None:
         self.update += 1
         self.update_in_epoch += 1
+        self.profiler.step()
         if self.monitor:
             self.monitor.advance()
         if self.update % self.config.log_interval == 0:
-            metrics = self.meter.read(self.world)
-            if self.monitor:
-                progress = self.epoch + self.update_in_epoch / plan.num_updates
-                self.monitor.record("train", self.update, {"epoch": progress, **metrics, "padding": plan.padding})
-        last = self.update_in_epoch == plan.num_updates
-        if not last and self.update % self.config.checkpoint_interval == 0:
+            self._record(plan)
+        interval = self.config.checkpoint_interval
+        if interval and self.update % interval == 0 and self.update_in_epoch < plan.num_updates:
             self._save(None)
+
+    def _heed_wishes(self) -> bool:
+        """Save or end where the time has come for it; whether a signal stops the run."""
+        if self.world.is_main:
+            minutes = (time.monotonic() - self._saved) / 60
+            if 0 < self.config.checkpoint_minutes < minutes:
+                self.wishes.wish(Wishes.SAVE)
+            if 0 < self.config.max_hours < self._hours():
+                self.wishes.wish(Wishes.END)
+        wished = self.wishes.exchange()
+        self._time_is_up = self._time_is_up or bool(wished & Wishes.END)
+        stops = bool(wished & Wishes.STOP)
+        if wished & Wishes.SAVE and not stops:
+            self._save(None)
+        return stops
+
+    def _record(self, plan: EpochPlan) -> None:
+        """Tell what has happened since the last time; here ranks wait for each other and for their GPUs."""
+        metrics = self.meter.read(self.world)
+        metrics["bad_updates"] = self.bad_updates.report(self.world)
+        if self.monitor:
+            progress = self.epoch + self.update_in_epoch / plan.num_updates
+            self.monitor.record("train", self.update, {"epoch": progress, **metrics, "padding": plan.padding})
+
+    def _finish_epoch(self, plan: EpochPlan) -> None:
+        """Measure the dev set and save."""
+        self.bad_updates.report(self.world)
+        if self.update_in_epoch == plan.num_updates:
+            self.epoch, self.update_in_epoch = self.epoch + 1, 0
+        averaged = self.average.applied_to(self.model) if self.average is not None else nullcontext()
+        with averaged, self.acceleration.autocast():
+            dev, samples = self.recipe.validator.measure(self.model, in_step=self.parallel.in_step)
+        self.history.append(dev)
+        if self.monitor:
+            self.monitor.record_dev(self.update, self.epoch, self.history, samples, self._hours())
+        self._save(dev)
+
+    def _is_over(self) -> bool:
+        """Whether the last update is done."""
+        return self.update >= self.total_updates or self._time_is_up
+
+    def _is_finished(self) -> bool:
+        """Whether there is no other epoch, and why."""
+        results = [dev[self.config.best_by] for dev in self.history]
+        since_best = len(results) - 1 - min(range(len(results)), key=results.__getitem__) if results else 0
+        if 0 < self.config.early_stop <= since_best:
+            if self.world.is_main:
+                _LOG.info("no better dev %s for %d epochs: the run ends early", self.config.best_by, since_best)
+            return True
+        return self._is_over()
+
+    def _hours(self) -> float:
+        """Of training, over all restarts."""
+        return (self.seconds + time.monotonic() - self._began) / 3600
 
     def _training_chunk(self) -> TrainingChunk:
         encoder = self.model.config.encoder
         if not encoder.use_dynamic_chunk:
             return TrainingChunk()
         return draw_training_chunk(self.recipe.seed, self.update, dynamic_left=encoder.use_dynamic_left_chunk)
-
-    def _count_bad(self, finite: bool) -> None:
-        self.bad_updates = 0 if finite else self.bad_updates + 1
-        if self.bad_updates:
-            _LOG.warning("update %d: the gradient is not finite; skipped", self.update + 1)
-        if self.bad_updates >= self.config.max_bad_updates:
-            raise WenetLiteError(
-                f"{self.bad_updates} updates in a row had a gradient that is not finite",
-                cure="lower training.optimizer.lr or raise warmup_updates",
-            )
 
     def _report_failed(self, failed: dict[str, str]) -> None:
         """List what could not be read; too much of it, with what the plan left out, is an error."""
@@ -264,49 +325,50 @@ class Trainer:
                 f"{self.config.max_bad_fraction}; {len(merged)} could not be read, such as {example}"
             )
 
-    def _resume(self) -> None:
-        checkpoint = load_latest(self.folder)
-        if checkpoint is None:
-            return
-        changes = differences(checkpoint.config, self.recipe.resolved)
-        refuse_other_architecture(changes, self.folder)
-        load_weights(self.model, checkpoint.model, self.folder)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+    def _save(self, dev: dict[str, float] | None) -> None:
+        """Hand a copy of everything to the writer; every rank takes part, and the main one has it written."""
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        tree = {
+            "model": self.model.state_dict(),
+            "optimizer": optimizer_state(self.stepper.optimizer, names),
+            "stepper": self.stepper.state(),
+            "average": self.average.state_dict() if self.average is not None else {},
+        }
+        copies = whole_on_cpu(tree, self.world)
+        self._saved = time.monotonic()
+        if self.writer:
+            self.writer.write(
+                Checkpoint(
+                    **copies,
+                    update=self.update,
+                    epoch=self.epoch,
+                    update_in_epoch=self.update_in_epoch,
+                    config=self.recipe.resolved,
+                    data=self.recipe.data,
+                    seconds=3600 * self._hours(),
+                    history=list(self.history),
+                    dev=dev,
+                )
+            )
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        """Go on where a checkpoint was saved."""
+        for name, tensor in self.model.state_dict().items():
+            put(tensor, checkpoint.model[name])
+        load_optimizer_state(self.stepper.optimizer, self.model.named_parameters(), checkpoint.optimizer)
+        self.stepper.load_state(checkpoint.stepper)
+        if self.average is not None:
+            self.average.load_state_dict(checkpoint.average)
         self.update, self.epoch = checkpoint.update, checkpoint.epoch
-        self.update_in_epoch = checkpoint.update_in_epoch
+        self.update_in_epoch, self.seconds = checkpoint.update_in_epoch, checkpoint.seconds
+        self.history = list(checkpoint.history)
         if self.world.is_main:
             _LOG.info("going on from update %d of %d", self.update, self.total_updates)
-            for change in changes:
-                _LOG.warning("the configuration has changed since that update: %s", change)
 
-    def _save(self, dev_loss: float | None) -> None:
-        if not self.world.is_main:
-            return
-        checkpoint = Checkpoint(
-            update=self.update,
-            epoch=self.epoch,
-            update_in_epoch=self.update_in_epoch,
-            model=self.model.state_dict(),
-            optimizer=self.optimizer.state_dict(),
-            config=self.recipe.resolved,
-            dev_loss=dev_loss,
-        )
-        save_checkpoint(checkpoint, self.folder)
-        self._prune()
-
-    def _prune(self) -> None:
-        """Keep the newest checkpoints and the best by dev loss."""
-        paths = list_checkpoints(self.folder)
-        losses = {path: dev_loss_of(path) for path in paths}
-        best = sorted((path for path in paths if losses[path] is not None), key=lambda path: losses[path] or 0.0)
-        keep = {*paths[-self.config.keep_checkpoints :], *best[: self.config.keep_best]}
-        for path in paths:
-            if path not in keep:
-                path.unlink()
-
-    def _parameters(self) -> list[nn.Parameter]:
-        return [p for p in self.model.parameters() if p.requires_grad]
-
-    @property
-    def _on_gpu(self) -> bool:
-        return self.device.type == "cuda"
+    def _close(self) -> None:
+        self.wishes.close()
+        self.profiler.close()
+        if self.writer:
+            self.writer.close()
+        if self.monitor:
+            self.monitor.close()

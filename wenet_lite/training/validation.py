@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from wenet_lite.data.batch_plan import BatchPlan
-from wenet_lite.data.dataset import SpeechDataset
+from wenet_lite.data.dataset import Batch, SpeechDataset, silent_batch
+from wenet_lite.decoding.ctc_greedy import CtcGreedySearch
 from wenet_lite.distributed import World, gather_objects
 from wenet_lite.errors import DataError
 from wenet_lite.features.fbank import Fbank
 from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.scoring.wer import Unit, align, split_units
 
 _LOG = logging.getLogger(__name__)
+_SAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A dev utterance that is shown after each epoch.
+
+    Attributes:
+        key: its id.
+        reference, hypothesis: what was said, and what greedy CTC has heard.
+        posteriors: (frames, vocab) of CTC.
+    """
+
+    key: str
+    reference: str
+    hypothesis: str
+    posteriors: Tensor
 
 
 class Validator:
@@ -23,6 +45,7 @@ class Validator:
     Args:
         dataset: the dev utterances.
         plan: their batches, without speed perturbation.
+        decode: units to text.
         fbank: the front end.
         num_workers: processes that load data.
         world: this process among the ranks.
@@ -34,47 +57,82 @@ class Validator:
         self,
         dataset: SpeechDataset,
         plan: BatchPlan,
+        decode: Callable[[Sequence[int]], str],
         fbank: Fbank,
         num_workers: int,
         world: World,
         device: torch.device,
         max_bad_fraction: float,
     ) -> None:
-        self.max_bad_fraction = max_bad_fraction
-        self.dataset, self.fbank, self.num_workers = dataset, fbank, num_workers
-        self.world, self.device = world, device
-        self.share = list(plan.epoch(0).of_rank(world.rank, world.size))
+        self.dataset, self.fbank, self.decode, self.num_workers = dataset, fbank, decode, num_workers
+        self.world, self.device, self.max_bad_fraction = world, device, max_bad_fraction
+        epoch = plan.epoch(0)
+        self._share = [epoch.micro_batch(i) for i in range(world.rank, epoch.num_micro_batches, world.size)]
+        self._most = -(-epoch.num_micro_batches // world.size)
+        self._texts = {utterance.key: utterance.txt for utterance in dataset.manifest}
+        # A language that is written without blanks has its characters counted.
+        self._unit: Unit = "word" if any(" " in text for text in self._texts.values()) else "char"
+        # The same few, whatever the number of ranks.
+        self._shown = {dataset.manifest[int(index)].key for index in sorted(epoch.indices.tolist())[:_SAMPLES]}
 
     @torch.no_grad()
-    def measure(self, model: AsrModel) -> dict[str, float]:
-        """Mean losses an utterance with full context, by name; the total is `loss`.
+    def measure(self, model: AsrModel, *, in_step: bool = False) -> tuple[dict[str, float], list[Sample]]:
+        """Mean losses an utterance with full context, by name, and the WER of greedy CTC in percent (of characters
+        where the transcripts have no blanks).
 
+        Args:
+            model: to be measured; left in eval mode.
+            in_step: whether every rank must run as many forward passes as the others.
         Returns:
-            the same values on every rank.
+            results, the same on every rank, the total loss as `loss`; and samples, on all ranks.
         Raises:
             DataError: if too much of the set cannot be read.
         """
         model.eval()
         self.fbank.eval()
-        names = ("loss", *model.loss_parts, "utterances")
+        search = CtcGreedySearch(model.blank_id)
+        names = ("loss", *model.loss_parts, "utterances", "errors", "words")
         sums = {name: torch.zeros((), dtype=torch.float64, device=self.device) for name in names}
         failed: dict[str, str] = {}
-        for batch in self.dataset.load(self.share, self.num_workers):
+        samples: list[Sample] = []
+        for batch in self._batches(in_step):
             failed.update(batch.failed)
-            if not batch.keys:
+            heard = len(batch.keys) > 0
+            if not heard and not in_step:
                 continue
-            batch = batch.to(self.device)
+            batch = (batch if heard else silent_batch()).to(self.device)
             features, lens = self.fbank(batch.waveforms, batch.num_samples)
-            losses = model(features, lens, batch.tokens, batch.token_lens)
+            losses, log_probs, encoder_lens = model.losses_and_posteriors(
+                features, lens, batch.tokens, batch.token_lens
+            )
+            if not heard:
+                continue
             values = {"loss": losses.total, **losses.parts, "utterances": torch.ones_like(losses.total)}
             for name, value in values.items():
                 sums[name] += value.double().sum()
+            hyps = [self.decode(found[0].tokens) for found in search(log_probs, encoder_lens)]
+            refs = [self._texts[key] for key in batch.keys]
+            for aligned in align(batch.keys, *([split_units(t, self._unit) for t in texts] for texts in (refs, hyps))):
+                sums["errors"] += aligned.counts.errors
+                sums["words"] += aligned.counts.ref_words
+            for i, key in enumerate(batch.keys):
+                if key in self._shown:
+                    posteriors = log_probs[i, : encoder_lens[i]].exp().cpu()
+                    samples.append(Sample(key, refs[i], hyps[i], posteriors))
         self._report_failed(failed)
         totals = torch.stack(list(sums.values()))
         if self.world.size > 1:
             dist.all_reduce(totals)
-        *means, utterances = totals.tolist()
-        return {name: value / max(utterances, 1.0) for name, value in zip(names, means)}
+        *means, utterances, errors, words = totals.tolist()
+        results = {name: value / max(utterances, 1.0) for name, value in zip(names, means)}
+        everyone = [sample for found in gather_objects(samples, self.world) for sample in found]
+        return {**results, "wer": 100 * errors / max(words, 1.0)}, sorted(everyone, key=lambda sample: sample.key)
+
+    def _batches(self, in_step: bool) -> Iterator[Batch]:
+        """This rank's share, filled up with empty ones where all ranks must take as many."""
+        yield from self.dataset.load(self._share, self.num_workers)
+        for _ in range(self._most - len(self._share) if in_step else 0):
+            yield replace(silent_batch(), keys=[])
 
     def _report_failed(self, failed: dict[str, str]) -> None:
         merged = {key: reason for part in gather_objects(failed, self.world) for key, reason in part.items()}

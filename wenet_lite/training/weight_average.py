@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wenet_lite.training.parallel import put
+
 
 class WeightAverage:
     """Exponential moving average of all floating parameters and buffers, in float32 on the model's device.
@@ -65,7 +67,8 @@ class WeightAverage:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave for the same model."""
-        _copy(state["model"], self._average)
+        for name, tensor in self._average.items():
+            put(tensor, state["model"][name])
         self._num_updates.copy_(state["num_updates"])
 
 

@@ -1,0 +1,70 @@
+"""Writes a run's checkpoints in the background, and removes those that are not kept."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+from wenet_lite.errors import CheckpointError
+from wenet_lite.training.checkpoint import Checkpoint, checkpoint_path, dev_of, list_checkpoints, save_checkpoint
+
+
+class CheckpointWriter:
+    """One checkpoint is written at a time; what goes wrong with it is raised when the next one comes, or at the end.
+
+    Args:
+        folder: of the checkpoints; leftovers of a killed run are removed from it.
+        keep_newest: newest checkpoints kept.
+        keep_best: checkpoints with the best dev results kept besides.
+        best_by: the dev result that tells the best, the lower the better.
+    """
+
+    def __init__(self, folder: Path, keep_newest: int, keep_best: int, best_by: Literal["loss", "wer"]) -> None:
+        self._folder, self._keep_newest, self._keep_best, self._best_by = folder, keep_newest, keep_best, best_by
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob("*.tmp"):
+            leftover.unlink()
+        self._results = {path: _dev_or_none(path) for path in list_checkpoints(folder)}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Begin to write a checkpoint; its tensors are not to be changed any more."""
+        self.wait()
+        self._writing = self._thread.submit(self._write, checkpoint)
+
+    def wait(self) -> None:
+        """Until the newest checkpoint is on the disk.
+
+        Raises:
+            OSError: if it could not be written.
+        """
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def close(self) -> None:
+        """Finish what is being written."""
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        save_checkpoint(checkpoint, self._folder)
+        self._results[checkpoint_path(self._folder, checkpoint.update)] = checkpoint.dev
+        newest = sorted(self._results)[-self._keep_newest :]
+        measured = {path: dev[self._best_by] for path, dev in self._results.items() if dev is not None}
+        best = sorted(measured, key=measured.__getitem__)[: self._keep_best]
+        for path in self._results.keys() - {*newest, *best}:
+            path.unlink(missing_ok=True)
+            del self._results[path]
+
+
+def _dev_or_none(path: Path) -> dict[str, float] | None:
+    """Dev results of a checkpoint; one that cannot be read has none, and is removed when newer ones have come."""
+    try:
+        return dev_of(path)
+    except CheckpointError:
+        return None

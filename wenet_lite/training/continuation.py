@@ -1,0 +1,62 @@
+"""Going on where a run has stopped, if it is still the same run."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wenet_lite.config import differences
+from wenet_lite.data.batch_plan import BatchPlan
+from wenet_lite.distributed import World
+from wenet_lite.errors import ConfigError
+from wenet_lite.model.architecture import refuse_other_architecture
+from wenet_lite.training.checkpoint import Checkpoint, load_latest
+from wenet_lite.training.training_config import FREE_TO_CHANGE
+
+_LOG = logging.getLogger(__name__)
+
+
+def fingerprint(plan: BatchPlan) -> str:
+    """SHA-256 of what a plan knows of its utterances: their number, order and lengths, and what their texts need."""
+    digest = hashlib.sha256()
+    for values in (plan.num_frames, plan.min_frames, plan.kept):
+        digest.update(values.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def load_continuation(
+    folder: Path, resolved: Mapping[str, Any], data: str, *, allow_change: bool, world: World
+) -> Checkpoint | None:
+    """The newest checkpoint of a run, None where it has none.
+
+    Args:
+        folder: its `checkpoints/`.
+        resolved: configuration of the run that is to go on.
+        data: fingerprint of its training data.
+        allow_change: go on although one of them is another than it was.
+        world: this process among the ranks; the main one tells.
+    Raises:
+        ConfigError: if configuration or data have changed.
+        CheckpointError: if the model is another, or no checkpoint can be read.
+    """
+    checkpoint = load_latest(folder)
+    if checkpoint is None:
+        return None
+    changes = differences(checkpoint.config, resolved)
+    refuse_other_architecture(changes, folder)
+    if data != checkpoint.data:
+        changes.append("the training data: utterances or transcripts are not those of the list as it was")
+    serious = [change for change in changes if change.split(":", 1)[0] not in FREE_TO_CHANGE]
+    if serious and not allow_change:
+        raise ConfigError(
+            f"the run has changed since its last checkpoint: {'; '.join(serious)}",
+            path=folder,
+            cure="undo that, train into another --exp-dir, or go on all the same with --allow-config-change",
+        )
+    if world.is_main:
+        for change in changes:
+            _LOG.warning("the run has changed since its last checkpoint: %s", change)
+    return checkpoint

@@ -120,7 +120,7 @@ class AsrModel(nn.Module):
             target_lens: (batch,) valid tokens.
             chunk_size, num_left_chunks: attention context, see `wenet_lite.model.mask`.
         """
-        return self.losses_and_posteriors(features, lens, targets, target_lens, chunk_size, num_left_chunks)[0]
+        return self._losses(features, lens, targets, target_lens, chunk_size, num_left_chunks)[0]
 
     def consistent_losses(
         self,
@@ -137,7 +137,7 @@ class AsrModel(nn.Module):
             views: the features of each, (batch, frames, bins).
             lens, targets, target_lens, chunk_size, num_left_chunks: as for `forward`, the same for both.
         """
-        both, log_probs, encoder_lens = self.losses_and_posteriors(
+        both, log_probs, encoder_lens = self._losses(
             torch.cat(views), lens.repeat(2), targets.repeat(2, 1), target_lens.repeat(2), chunk_size, num_left_chunks
         )
         first, second = log_probs.chunk(2)
@@ -147,21 +147,27 @@ class AsrModel(nn.Module):
         return Losses(total, {**parts, "cr_ctc": consistency}, both.expert_counts)
 
     def losses_and_posteriors(
+        self, features: Tensor, lens: Tensor, targets: Tensor, target_lens: Tensor
+    ) -> tuple[Losses, Tensor, Tensor]:
+        """Losses of a micro-batch with full context, and what CTC has heard in it.
+
+        Args:
+            features, lens, targets, target_lens: as for `forward`.
+        Returns:
+            the losses, (batch, frames, vocab) CTC log posteriors and (batch,) valid encoder frames.
+        """
+        return self._losses(features, lens, targets, target_lens, -1, -1)
+
+    def _losses(
         self,
         features: Tensor,
         lens: Tensor,
         targets: Tensor,
         target_lens: Tensor,
-        chunk_size: int = -1,
-        num_left_chunks: int = -1,
+        chunk_size: int,
+        num_left_chunks: int,
     ) -> tuple[Losses, Tensor, Tensor]:
-        """Losses of a micro-batch, and what CTC said of it.
-
-        Args:
-            features, lens, targets, target_lens, chunk_size, num_left_chunks: as for `forward`.
-        Returns:
-            the losses, (batch, frames, vocab) CTC log posteriors and (batch,) valid encoder frames.
-        """
+        """The losses, (batch, frames, vocab) CTC log posteriors and (batch,) valid encoder frames."""
         levels = self.config.multi_level
         encoded = self.encoder.activations(
             features, lens, chunk_size, num_left_chunks, list(levels.layers) if levels else []

@@ -67,6 +67,7 @@ class FullySharded:
         for module in model.modules():
             if isinstance(module, FSDPModule):
                 module.set_gradient_divide_factor(1.0)  # a sum, as on replicated ranks
+                module.set_force_sum_reduction_for_comms(True)
 
     def reduce(self, gradients: list[Tensor]) -> None:
         """Nothing to do: the backward passes have summed them."""

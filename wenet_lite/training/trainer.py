@@ -327,9 +327,10 @@ class Trainer:
 
     def _save(self, dev: dict[str, float] | None) -> None:
         """Hand a copy of everything to the writer; every rank takes part, and the main one has it written."""
+        state = self.model.state_dict()  # shares its tensors out again where they had been gathered
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
         tree = {
-            "model": self.model.state_dict(),
+            "model": state,
             "optimizer": optimizer_state(self.stepper.optimizer, names),
             "stepper": self.stepper.state(),
             "average": self.average.state_dict() if self.average is not None else {},

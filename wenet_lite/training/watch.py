@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 
 from wenet_lite.model.model_config import ModelConfig
@@ -9,6 +10,8 @@ from wenet_lite.training.meter import EXPERT
 from wenet_lite.training.training_config import TrainingConfig
 
 _MOST_WAITING = 0.2
+_SETTLED_UPDATES = 50
+"""After a start workers have read little ahead."""
 _STILL_UPDATES = 2000
 _STILL = 0.01
 _DEAD = 0.1
@@ -27,18 +30,20 @@ class Watch:
         self._warmup = config.schedule.warmup_updates
         self._experts = model.encoder.moe.num_experts if model.encoder.moe else 0
         self._told: set[str] = set()
+        self._first = sys.maxsize
         self._losses: list[tuple[int, float]] = []
 
     def warnings(self, update: int, metrics: Mapping[str, float]) -> list[str]:
         """Warnings that these metrics, measured after `update` updates, are the first reason for."""
-        found = {**dict(self._waiting(metrics)), **dict(self._still(update, metrics)), **dict(self._dead(metrics))}
+        found = {**dict(self._waiting(update, metrics)), **dict(self._still(update, metrics)), **dict(self._dead(metrics))}
         new = [text for kind, text in found.items() if kind not in self._told]
         self._told |= found.keys()
         return new
 
-    def _waiting(self, metrics: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    def _waiting(self, update: int, metrics: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+        self._first = min(self._first, update)
         wait = metrics["data_wait"]
-        if wait > _MOST_WAITING:
+        if wait > _MOST_WAITING and update >= self._first + _SETTLED_UPDATES:
             yield (
                 "waiting",
                 f"{100 * wait:.0f} % of the time is spent waiting for data: raise training.num_workers, "

@@ -18,6 +18,7 @@ COMMANDS = {
     "make_shards": "pack a data directory into tar shards",
     "train": "train a model, alone or under torchrun",
     "launch": "run a command in several processes, one a GPU",
+    "plot_training": "draw runs: losses, WER, learning rate, speed and use of experts",
     "average": "average the weights of checkpoints",
     "recognize": "decode a list in one or more modes",
     "score": "word error rate, as Kaldi's compute-wer prints it",

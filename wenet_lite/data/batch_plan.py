@@ -98,9 +98,11 @@ class EpochPlan:
         return int(self.offsets[first + self.micro_batches_per_update] - self.offsets[first])
 
     def of_rank(self, rank: int, world_size: int, first_update: int = 0) -> Iterator[MicroBatch]:
-        """This rank's share from `first_update` on: every `world_size`-th micro-batch."""
-        start = first_update * self.micro_batches_per_update
-        return map(self.micro_batch, range(start + rank, self.num_micro_batches, world_size))
+        """This rank's share from `first_update` on: of each update every `world_size`-th micro-batch."""
+        group = self.micro_batches_per_update
+        for update in range(first_update, self.num_updates):
+            for number in range(rank, group, world_size):
+                yield self.micro_batch(update * group + number)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Monitor:
     def record(self, kind: str, update: int, metrics: Mapping[str, float]) -> None:
         """Write metrics of `kind` ('train' or 'dev') measured after `update` updates."""
         record: dict[str, Any] = {"kind": kind, "update": update}
-        record.update({name: float(f"{value:.6g}") for name, value in metrics.items()})
+        record.update({name: float(f"{value:.8g}") for name, value in metrics.items()})
         self._stream.write(json.dumps(record) + "\n")
         self._stream.flush()
         for name, value in metrics.items():

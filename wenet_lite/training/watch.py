@@ -35,7 +35,11 @@ class Watch:
 
     def warnings(self, update: int, metrics: Mapping[str, float]) -> list[str]:
         """Warnings that these metrics, measured after `update` updates, are the first reason for."""
-        found = {**dict(self._waiting(update, metrics)), **dict(self._still(update, metrics)), **dict(self._dead(metrics))}
+        found = {
+            **dict(self._waiting(update, metrics)),
+            **dict(self._still(update, metrics)),
+            **dict(self._dead(metrics)),
+        }
         new = [text for kind, text in found.items() if kind not in self._told]
         self._told |= found.keys()
         return new

@@ -67,7 +67,7 @@ def bare(manifest: Manifest, fbank: Fbank) -> None:
 def loader(manifest: Manifest, plan: BatchPlan, fbank: Fbank, epoch: int = 0) -> None:
     """Our loader with one worker, and the front end in this process."""
     dataset = SpeechDataset(manifest, lambda text: [3], SAMPLE_RATE)
-    for batch in dataset.load(plan.epoch(epoch).of_rank(0, 1), num_workers=1, epoch=epoch):
+    for batch in dataset.load(plan.epoch(epoch).of_rank(0, 1), num_workers=1):
         assert not batch.failed
         fbank(batch.waveforms, batch.num_samples)
 
@@ -117,7 +117,7 @@ def repair_wenet(checkout: Path) -> None:
 
 def measure_loaders(own: Manifest, wav: Manifest, wenet: Path | None, rounds: int) -> list[Row]:
     fbank = Fbank(FbankConfig()).eval()
-    seconds = own.hours * 3600
+    seconds = own.seconds.sum()
     rows = []
     for name, manifest in (("the corpus's own files", own), ("wav", wav)):
         plan = plan_of(manifest, (1.0,))
@@ -222,7 +222,7 @@ def main() -> int:
             soundfile.write(os.fspath(copies[-1]), samples, rate)
         own, wav = list_of(files, Path(folder) / "own.list"), list_of(copies, Path(folder) / "wav.list")
         print(
-            f"{len(files)} utterances, {own.hours:.2f} h; {platform.processor() or platform.machine()}, "
+            f"{len(files)} utterances, {own.seconds.sum() / 3600:.2f} h; {platform.processor() or platform.machine()}, "
             f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; torch {torch.__version__}\n"
         )
         print(TABLE_HEAD)

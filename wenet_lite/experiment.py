@@ -15,8 +15,9 @@ from wenet_lite.config import apply_overrides, dump_yaml, from_dict, load_yaml, 
 from wenet_lite.data.augmentation import AugmentConfig, Augmenter
 from wenet_lite.data.batch_plan import BatchConfig, BatchPlan
 from wenet_lite.data.dataset import SpeechDataset
-from wenet_lite.data.manifest import Manifest, read_manifest
+from wenet_lite.data.manifest import Manifest, read_manifest, read_manifests
 from wenet_lite.data.shard_plan import ShardPlan
+from wenet_lite.data.weighted_list import WeightedList
 from wenet_lite.distributed import World
 from wenet_lite.errors import ConfigError, DataError
 from wenet_lite.features.cmvn import read_cmvn, write_cmvn
@@ -87,7 +88,8 @@ class DataPaths:
     """Files that a training run reads.
 
     Attributes:
-        train_data, dev_data: `data.list` of each.
+        train_data: lists to train on.
+        dev_data: `data.list` to measure.
         lang_dir: BPE model, units and text rules.
         cmvn: `global_cmvn` of the training data.
         allow_pipes: whether commands in the lists may be run.
@@ -95,7 +97,7 @@ class DataPaths:
         init_partial: whether a part of the tensors may be left over then.
     """
 
-    train_data: str
+    train_data: Sequence[WeightedList]
     dev_data: str
     lang_dir: str
     cmvn: str
@@ -132,15 +134,16 @@ def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, devic
     model.to(device)
     fbank = Fbank(config.features).to(device)
     front_end = config.model.encoder.input_layer
-    train = read_manifest(paths.train_data, allow_pipes=paths.allow_pipes)
-    plan = plan_batches(train, tokenizer, front_end, config.batch, config.seed)
+    train = read_manifests([data.path for data in paths.train_data], allow_pipes=paths.allow_pipes)
+    weights = [data.weight for data in paths.train_data]
+    plan = plan_batches(train, tokenizer, front_end, config.batch, config.seed, weights)
     dev = read_manifest(paths.dev_data, allow_pipes=paths.allow_pipes)
     as_read = replace(
         config.batch, speed_factors=(1.0,), micro_batches_per_update=1, bucket_width=0.0, warm_up_largest=False
     )
     dev_plan = plan_batches(dev, tokenizer, front_end, as_read, config.seed)
-    for path, manifest, its_plan in ((paths.train_data, train, plan), (paths.dev_data, dev, dev_plan)):
-        report_left_out(path, manifest, its_plan, config.training.max_bad_fraction, world)
+    for manifest, its_plan in ((train, plan), (dev, dev_plan)):
+        report_left_out(manifest, its_plan, config.training.max_bad_fraction, world)
     augmenter = Augmenter(config.augment, SAMPLE_RATE, config.seed)
     dataset = SpeechDataset(train, tokenizer.encode_transcript, SAMPLE_RATE, augmenter)
     dev_dataset = SpeechDataset(dev, tokenizer.encode_transcript, SAMPLE_RATE)
@@ -154,9 +157,14 @@ def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, devic
 
 
 def plan_batches(
-    manifest: Manifest, tokenizer: Tokenizer, front_end: SubsamplingType, config: BatchConfig, seed: int
+    manifest: Manifest,
+    tokenizer: Tokenizer,
+    front_end: SubsamplingType,
+    config: BatchConfig,
+    seed: int,
+    weights: Sequence[float] = (1.0,),
 ) -> BatchPlan:
-    """The plan of a manifest: a `ShardPlan` where shards can only be read in sequence.
+    """The plan of a manifest, whose lists have `weights`: a `ShardPlan` where shards can only be read in sequence.
 
     Utterances without a known unit are left out, and those whose transcript is too long for their audio.
     """
@@ -165,45 +173,60 @@ def plan_batches(
     needed = np.zeros(len(manifest), dtype=np.int64)
     unusable: dict[int, str] = {}
     silent = {tokenizer.units[UNKNOWN], tokenizer.units.get(WORD_START)}
-    num_units = num_unknown = 0
-    for index, utterance in enumerate(manifest):
-        ids = tokenizer.encode_transcript(utterance.txt)
-        num_units += len(ids)
-        num_unknown += ids.count(tokenizer.units[UNKNOWN])
-        needed[index] = required_frames(required_encoder_frames(ids), front_end)
-        if not ids:
-            unusable[index] = "has an empty transcript"
-        elif silent.issuperset(ids):
-            unusable[index] = "has a transcript of unknown characters only"
-    if num_unknown > _MANY_UNKNOWN * num_units:
-        share = 100 * num_unknown / num_units
-        _LOG.warning(
-            "%s: %.1f %% of the units are unknown; is the lang directory of this text?", manifest.files[0], share
-        )
+    for part in manifest.parts:
+        num_units = num_unknown = 0
+        for index in part.indices:
+            ids = tokenizer.encode_transcript(manifest[index].txt)
+            num_units += len(ids)
+            num_unknown += ids.count(tokenizer.units[UNKNOWN])
+            needed[index] = required_frames(required_encoder_frames(ids), front_end)
+            if not ids:
+                unusable[index] = "has an empty transcript"
+            elif silent.issuperset(ids):
+                unusable[index] = "has a transcript of unknown characters only"
+        if num_unknown > _MANY_UNKNOWN * num_units:
+            share = 100 * num_unknown / num_units
+            _LOG.warning("%s: %.1f %% of the units are unknown; is the lang directory of this text?", part.path, share)
+    starts = [part.indices.start for part in manifest.parts]
     if manifest.streamed:
-        return ShardPlan(frames, needed, config, seed, unusable, shard_starts=manifest.starts)
-    return BatchPlan(frames, needed, config, seed, unusable)
+        return ShardPlan(frames, needed, config, seed, unusable, starts, weights, shard_starts=manifest.starts)
+    return BatchPlan(frames, needed, config, seed, unusable, starts, weights)
 
 
-def report_left_out(path: str, manifest: Manifest, plan: BatchPlan, max_bad_fraction: float, world: World) -> None:
-    """Log the utterances that a run leaves out, by id and reason, and their number.
+def report_left_out(manifest: Manifest, plan: BatchPlan, max_bad_fraction: float, world: World) -> None:
+    """Log of each list its size and its part in an epoch, and the utterances that a run leaves out, by id and reason.
 
     Raises:
-        DataError: if they are more than `max_bad_fraction` of the list.
+        DataError: if they are more than `max_bad_fraction` of a list.
     """
-    left_out = [*manifest.rejected, *((manifest[index].key, reason) for index, reason in plan.dropped.items())]
-    total = len(manifest) + len(manifest.rejected)
     if world.is_main:
-        for key, reason in left_out:
-            _LOG.warning("utterance %s left out: %s", key, reason)
-        _LOG.info(
-            "%s: %d utterances in, %d left out, %.2f h, padding %.1f %%",
-            path, total, len(left_out), manifest.hours, 100 * plan.epoch(0).padding,
-        )  # fmt: skip
-    if len(left_out) > max_bad_fraction * total:
-        key, reason = left_out[0]
-        raise DataError(
-            f"{len(left_out)} of {total} utterances cannot be used, more than training.max_bad_fraction "
-            f"{max_bad_fraction}; such as {key}: {reason}",
-            path=path,
-        )
+        paths = ", ".join(part.path for part in manifest.parts)
+        _LOG.info("%s: padding %.1f %%", paths, 100 * plan.epoch(0).padding)
+    for part, weight, share in zip(manifest.parts, plan.weights, shares(manifest, plan)):
+        dropped = ((manifest[index].key, plan.dropped[index]) for index in plan.dropped if index in part.indices)
+        left_out = [*part.rejected, *dropped]
+        total = len(part.indices) + len(part.rejected)
+        if world.is_main:
+            for key, reason in left_out:
+                _LOG.warning("utterance %s left out: %s", key, reason)
+            hours = manifest.seconds[part.indices.start : part.indices.stop].sum() / 3600
+            _LOG.info(
+                "%s: %d utterances in, %d left out, %.2f h, weight %g, %.1f %% of an epoch",
+                part.path, total, len(left_out), hours, weight, 100 * share,
+            )  # fmt: skip
+        if len(left_out) > max_bad_fraction * total:
+            key, reason = left_out[0]
+            raise DataError(
+                f"{len(left_out)} of {total} utterances cannot be used, more than training.max_bad_fraction "
+                f"{max_bad_fraction}; such as {key}: {reason}",
+                path=part.path,
+            )
+
+
+def shares(manifest: Manifest, plan: BatchPlan) -> list[float]:
+    """Part of an epoch's audio, before speed perturbation, that each list has in the mean."""
+    seconds = np.zeros(len(manifest))
+    seconds[plan.kept] = manifest.seconds[plan.kept]
+    of_lists = np.split(seconds, plan.list_starts[1:])
+    audio = np.array([weight * of_list.sum() for weight, of_list in zip(plan.weights, of_lists)])
+    return (audio / audio.sum()).tolist()

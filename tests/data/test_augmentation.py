@@ -1,4 +1,4 @@
-"""Augmentation belongs to the utterance and the epoch, and does what its words say."""
+"""Augmentation belongs to an utterance's occurrence, and does what its words say."""
 
 from pathlib import Path
 

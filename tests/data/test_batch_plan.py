@@ -1,4 +1,6 @@
-"""The plan's contract: everyone once, the same for every rank and world size, resumable anywhere."""
+"""The plan's contract: everyone once, or as weighted; the same for every rank and world size; resumable anywhere."""
+
+import math
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from wenet_lite.data.shard_plan import ShardPlan
 from wenet_lite.errors import ConfigError
 
 LENGTHS = st.lists(st.integers(1, 3000), min_size=8, max_size=200)
+WEIGHTS = st.lists(st.sampled_from([0.1, 0.25, 0.3, 0.5, 1.0, 1.7, 2.0, 3.5]), min_size=2, max_size=2)
+COUNTS = st.lists(st.integers(1, 40), min_size=3, max_size=3)
 CONFIG = {"max_frames": 4000, "micro_batches_per_update": 4, "max_frames_per_utterance": 2500}
 
 
@@ -21,6 +25,14 @@ def make_shard_plan(lengths: list[int], shards: int, seed: int = 0, **changes) -
     starts = np.linspace(0, len(lengths), shards, endpoint=False).astype(int)
     config = BatchConfig(**{**CONFIG, **changes})
     return ShardPlan(np.array(lengths), np.full(len(lengths), 20), config, seed, shard_starts=starts)
+
+
+def make_weighted_plan(weights: list[float], counts: list[int], seed: int = 0, **changes) -> BatchPlan:
+    """Of lists of `counts` utterances, and of 8 more in the first one."""
+    lengths = np.random.default_rng(seed).integers(100, 2000, sum(counts) + 8)
+    starts = [0, *(np.cumsum(counts[:-1]) + 8)]
+    config = BatchConfig(**{**CONFIG, **changes})
+    return BatchPlan(lengths, np.full(len(lengths), 20), config, seed, list_starts=starts, weights=weights)
 
 
 def all_batches(plan: EpochPlan) -> list[MicroBatch]:
@@ -96,6 +108,73 @@ def test_padding_is_under_the_stated_bound(lengths: list[int], seed: int, width:
     assert epoch.padding == pytest.approx(1 - frames.sum() / padded)
     rounding = (width * frames + 1).sum()  # lengths are rounded up to whole frames
     assert padded - frames.sum() <= rounding + np.diff(epoch.offsets).max() * (frames.max() - frames.min())
+
+
+@given(WEIGHTS, COUNTS, st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_weights_tell_how_often_an_epoch_takes_an_utterance(
+    weights: list[float], counts: list[int], first: int
+) -> None:
+    weights = [1.5, *weights]
+    plan = make_weighted_plan(weights, counts)
+    bounds = [*plan.list_starts, len(plan.num_frames)]
+    for weight, start, end in zip(weights, bounds, bounds[1:]):
+        for epoch in range(first, first + 3):
+            times = np.bincount(plan.epoch(epoch).indices, minlength=bounds[-1])[start:end]
+            assert set(times) <= {math.floor(weight), math.ceil(weight)}
+            assert abs(times.sum() - weight * (end - start)) < 1
+
+
+@given(COUNTS, st.integers(0, 9), st.sampled_from([2, 4, 5, 10]))
+@settings(max_examples=30, deadline=None)
+def test_epochs_in_a_row_share_out_a_list_of_weight_one_over_their_number(
+    counts: list[int], first: int, epochs: int
+) -> None:
+    plan = make_weighted_plan([1.0, *[1 / epochs] * (len(counts) - 1)], counts)
+    taken = np.concatenate([plan.epoch(epoch).indices for epoch in range(first, first + epochs)])
+    assert np.array_equal(np.sort(taken[taken >= counts[0] + 8]), np.arange(counts[0] + 8, len(plan.num_frames)))
+
+
+@given(WEIGHTS, COUNTS)
+@settings(max_examples=30, deadline=None)
+def test_the_occurrences_of_an_utterance_count_on_and_take_the_next_speed(
+    weights: list[float], counts: list[int]
+) -> None:
+    plan = make_weighted_plan([1.5, *weights], counts)
+    seen: dict[int, list[tuple[int, float]]] = {}
+    for epoch in map(plan.epoch, range(4)):
+        taken = sorted(zip(epoch.indices.tolist(), epoch.occurrences.tolist(), epoch.speeds.tolist()))
+        for index, occurrence, speed in taken:
+            seen.setdefault(index, []).append((occurrence, speed))
+    for occurrences in seen.values():
+        assert [number for number, _ in occurrences] == list(range(len(occurrences)))
+        assert len({speed for _, speed in occurrences[:3]}) == len(occurrences[:3])
+
+
+@given(WEIGHTS, COUNTS, st.integers(0, 25))
+@settings(max_examples=30, deadline=None)
+def test_the_number_of_updates_of_weighted_lists_is_known(weights: list[float], counts: list[int], epochs: int) -> None:
+    plan = make_weighted_plan([1.5, *weights], counts)
+    assert plan.num_updates(epochs) == sum(plan.epoch(epoch).num_updates for epoch in range(epochs))
+    on_another_rank = make_weighted_plan([1.5, *weights], counts)
+    assert_same(all_batches(plan.epoch(epochs)), all_batches(on_another_rank.epoch(epochs)))
+
+
+@given(COUNTS, st.integers(0, 5))
+@settings(max_examples=30, deadline=None)
+def test_lists_of_weight_one_are_one_list(counts: list[int], epoch: int) -> None:
+    lists = make_weighted_plan([1.0] * len(counts), counts)
+    one = BatchPlan(lists.num_frames, lists.min_frames, lists.config, lists.seed)
+    assert_same(all_batches(lists.epoch(epoch)), all_batches(one.epoch(epoch)))
+    assert set(one.epoch(epoch).occurrences) == {epoch}
+
+
+def test_weights_that_a_plan_cannot_have_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"18 of 18 utterances can be used, 1 in an epoch.*raise a weight"):
+        make_weighted_plan([0.1], [10])
+    config, lengths = BatchConfig(**CONFIG), np.full(100, 500)
+    with pytest.raises(ConfigError, match="take no weights"):
+        ShardPlan(lengths, lengths // 20, config, 0, weights=[2.0], shard_starts=np.arange(0, 100, 10))
 
 
 @pytest.mark.parametrize("sharded", [False, True])

@@ -106,9 +106,9 @@ def test_more_than_the_bound_is_an_error(listed: tuple[Path, Path, dict[str, str
     manifest, tokenizer = read_manifest(path), load_tokenizer(lang)
     plan = plan_batches(manifest, tokenizer, "conv2d", CONFIG, seed=0)
     known_early = len(plan.dropped) + len(manifest.rejected)
-    report_left_out(str(path), manifest, plan, (known_early + 0.5) / COUNT, World())
+    report_left_out(manifest, plan, (known_early + 0.5) / COUNT, World())
     with pytest.raises(DataError, match=f"{known_early} of {COUNT} utterances cannot be used.*such as"):
-        report_left_out(str(path), manifest, plan, (known_early - 0.5) / COUNT, World())
+        report_left_out(manifest, plan, (known_early - 0.5) / COUNT, World())
 
 
 def test_the_indexing_pass_reports_what_headers_tell(listed: tuple[Path, Path, dict[str, str]], tmp_path: Path) -> None:

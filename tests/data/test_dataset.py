@@ -25,20 +25,20 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return read_manifest(data / "data.list")
 
 
-def dataset_and_plan(manifest: Manifest) -> tuple[SpeechDataset, BatchPlan]:
+def dataset_and_plan(manifest: Manifest, weight: float = 1.0) -> tuple[SpeechDataset, BatchPlan]:
     frames = np.asarray(manifest.num_samples) // 160
     augmenter = Augmenter(AugmentConfig(volume_db=(-3.0, 3.0)), 16000, seed=5)
     dataset = SpeechDataset(manifest, lambda text: [3] * len(text), 16000, augmenter)
-    return dataset, BatchPlan(frames, np.zeros_like(frames), CONFIG, seed=5)
+    return dataset, BatchPlan(frames, np.zeros_like(frames), CONFIG, seed=5, weights=[weight])
 
 
 @pytest.mark.parametrize("num_workers", [1, 3])
 def test_workers_change_neither_order_nor_bits(manifest: Manifest, num_workers: int) -> None:
     dataset, plan = dataset_and_plan(manifest)
-    alone = list(dataset.load(plan.epoch(1).of_rank(0, 1), 0, epoch=1))
-    together = list(dataset.load(plan.epoch(1).of_rank(0, 1), num_workers, epoch=1))
+    alone = list(dataset.load(plan.epoch(1).of_rank(0, 1), 0))
+    together = list(dataset.load(plan.epoch(1).of_rank(0, 1), num_workers))
     for expected, got in zip(alone, together, strict=True):
-        assert got.keys == expected.keys and got.epoch == 1
+        assert got.keys == expected.keys and set(got.occurrences) == {1}
         np.testing.assert_array_equal(got.waveforms, expected.waveforms)
 
 
@@ -52,13 +52,24 @@ def test_ranks_and_resumed_runs_load_the_same_waveforms(manifest: Manifest) -> N
                 np.testing.assert_array_equal(row[:length], alone[key][:length])
 
 
+def test_no_two_occurrences_of_an_utterance_sound_alike(manifest: Manifest) -> None:
+    dataset, plan = dataset_and_plan(manifest, weight=2.5)
+    sounds = [
+        (key, row[:length].tobytes())
+        for epoch in range(2)
+        for batch in dataset.load(plan.epoch(epoch).of_rank(0, 1), 0)
+        for key, row, length in zip(batch.keys, batch.waveforms.numpy(), batch.num_samples.tolist())
+    ]
+    assert len(set(sounds)) == len(sounds) == 5 * len(manifest)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_memory_is_flat_over_epochs(manifest: Manifest, num_workers: int) -> None:
     dataset, plan = dataset_and_plan(manifest)
     held = []
     for epoch in range(30):
-        for _ in dataset.load(plan.epoch(epoch).of_rank(0, 1), num_workers, epoch=epoch):
+        for _ in dataset.load(plan.epoch(epoch).of_rank(0, 1), num_workers):
             pass
         gc.collect()
         held.append(resident_bytes())

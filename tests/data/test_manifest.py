@@ -7,10 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wenet_lite.data.manifest import Utterance, read_manifest, write_manifest
-from wenet_lite.errors import DataError
+from wenet_lite.data.manifest import Utterance, read_manifest, read_manifests, write_manifest
+from wenet_lite.data.weighted_list import WeightedList
+from wenet_lite.errors import ConfigError, DataError
 
 GOOD = {"key": "a", "wav": "/x.wav", "txt": "HI", "duration": 1.0, "num_samples": 16000, "sample_rate": 16000}
+
+
+def write_list(path: Path, keys: str) -> None:
+    path.write_text("".join(json.dumps({**GOOD, "key": key}) + "\n" for key in keys))
 
 
 def test_written_is_read(tmp_path: Path) -> None:
@@ -53,6 +58,48 @@ def test_an_empty_or_missing_list_says_which_stage_makes_it(tmp_path: Path) -> N
     for name in ("empty", "missing"):
         with pytest.raises(DataError, match="stage 3"):
             read_manifest(tmp_path / name)
+
+
+def test_lists_are_read_one_after_the_other(tmp_path: Path) -> None:
+    for name, keys in {"a.list": "ab", "b.list": "cdc", "c.list": "e"}.items():
+        write_list(tmp_path / name, keys)
+    names = [tmp_path / name for name in ("a.list", "b.list", "c.list")]
+    together = read_manifests(names)
+    assert [utterance.key for utterance in together] == list("abcde")
+    assert [list(part.indices) for part in together.parts] == [[0, 1], [2, 3], [4]]
+    assert together.rejected == together.parts[1].rejected == (("c", "has the id 'c' a second time"),)
+    for path, part in zip(names, together.parts):
+        assert part.path == str(path) and together[part.indices.start : part.indices.stop] == list(read_manifest(path))
+
+
+def test_lists_with_one_id_or_given_twice_are_refused(tmp_path: Path) -> None:
+    write_list(tmp_path / "a.list", "ab")
+    write_list(tmp_path / "b.list", "cb")
+    (tmp_path / "link.list").symlink_to(tmp_path / "a.list")
+    with pytest.raises(DataError, match=r"b\.list: has utterance b, which is in .*a\.list too"):
+        read_manifests([tmp_path / "a.list", tmp_path / "b.list"])
+    with pytest.raises(DataError, match=r"is given twice \(give it once, with a weight: .*link\.list:2\)"):
+        read_manifests([tmp_path / "a.list", tmp_path / "link.list"])
+
+
+@pytest.mark.parametrize(
+    "argument, expected",
+    [
+        ("a.list", WeightedList("a.list")),
+        ("a.list:0.5", WeightedList("a.list", 0.5)),
+        ("C:/a:b.list:2", WeightedList("C:/a:b.list", 2.0)),
+        ("corpus:a.list", WeightedList("corpus:a.list")),
+        ("2024", WeightedList("2024")),
+    ],
+)
+def test_a_number_after_the_last_colon_is_a_weight(argument: str, expected: WeightedList) -> None:
+    assert WeightedList.parse(argument) == expected
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", "inf", "nan"])
+def test_a_weight_is_positive(weight: str) -> None:
+    with pytest.raises(ConfigError, match=f"a.list:{weight}: a weight is a positive number"):
+        WeightedList.parse(f"a.list:{weight}")
 
 
 @given(st.binary(max_size=200))

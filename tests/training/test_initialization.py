@@ -13,6 +13,7 @@ from torch import Tensor
 from toy import Toy, make_toy, run_module
 
 from wenet_lite.bin import train
+from wenet_lite.data.weighted_list import WeightedList
 from wenet_lite.distributed import World
 from wenet_lite.errors import CheckpointError
 from wenet_lite.experiment import DataPaths, build_recipe, read_experiment
@@ -36,8 +37,9 @@ def other_toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 
 def start(toy: Toy, checkpoint: Path, *settings: str, partial: bool = False) -> dict[str, Tensor]:
     """The weights before the first update."""
-    paths = [str(toy.folder / name) for name in ("train/data.list", "dev/data.list", "lang", "global_cmvn")]
-    data = DataPaths(*paths, init_from=str(checkpoint), init_partial=partial)
+    train_data = [WeightedList(str(toy.folder / "train/data.list"))]
+    paths = [str(toy.folder / name) for name in ("dev/data.list", "lang", "global_cmvn")]
+    data = DataPaths(train_data, *paths, init_from=str(checkpoint), init_partial=partial)
     config = read_experiment(toy.folder / "toy.yaml", settings)
     return build_recipe(config, data, World(), torch.device("cpu")).model.state_dict()
 

@@ -21,7 +21,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite train`."""
     parser = command.Parser(prog="train", description=__doc__)
     parser.add_argument("--config", required=True, help="experiment YAML")
-    parser.add_argument("--train-data", required=True, help="data.list or list of shards to train on")
+    parser.add_argument(
+        "--train-data", required=True, nargs="+", action="extend", metavar="LIST[:WEIGHT]",
+        help="data.list or list of shards to train on, or several; an epoch takes each utterance of a list WEIGHT "
+        "times: b.list:2 takes each twice, b.list:0.5 another half of them each epoch",
+    )  # fmt: skip
     parser.add_argument("--dev-data", required=True, help="data.list to measure after each epoch")
     parser.add_argument("--lang-dir", required=True, help="BPE model, units and text rules")
     parser.add_argument("--cmvn", required=True, help="global_cmvn of the training data")
@@ -51,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
+    from wenet_lite.data.weighted_list import WeightedList
     from wenet_lite.distributed import World, process_group
     from wenet_lite.experiment import DataPaths, build_recipe, read_experiment, write_experiment
     from wenet_lite.model.asr_model import count_parameters
@@ -63,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = read_experiment(args.config, settings)
     exp_dir = Path(args.exp_dir)
     paths = DataPaths(
-        args.train_data, args.dev_data, args.lang_dir, args.cmvn, args.allow_pipes,
+        [WeightedList.parse(argument) for argument in args.train_data],
+        args.dev_data, args.lang_dir, args.cmvn, args.allow_pipes,
         _initial_weights(args.init_from, exp_dir) if args.init_from else None, args.init_partial,
     )  # fmt: skip
     device = _device(args.device, World.from_environment().local_rank)

@@ -55,25 +55,25 @@ class Augmenter:
         self._noises = read_audio_list(config.noise_list) if config.noise_list else []
         self._rirs = read_audio_list(config.rir_list) if config.rir_list else []
 
-    def __call__(self, samples: np.ndarray, key: str, epoch: int) -> np.ndarray:
-        """(samples,) float32 of utterance `key`, as it sounds in `epoch`; of the same length.
+    def __call__(self, samples: np.ndarray, key: str, occurrence: int) -> np.ndarray:
+        """(samples,) float32 of utterance `key`, as it sounds at this occurrence; of the same length.
 
         Raises:
             AudioError: if the noise or impulse response that was drawn cannot be read.
         """
         config = self._config
         if self._rirs:
-            random = utterance_draws(self._seed, epoch, key, "reverberation")
+            random = utterance_draws(self._seed, occurrence, key, "reverberation")
             if random.random() < config.rir_probability:
                 samples = reverberate(samples, self._read(self._rirs[random.integers(len(self._rirs))]))
         if self._noises:
-            random = utterance_draws(self._seed, epoch, key, "noise")
+            random = utterance_draws(self._seed, occurrence, key, "noise")
             if random.random() < config.noise_probability:
                 path = self._noises[random.integers(len(self._noises))]
                 noise = self._excerpt(path, len(samples), random)
                 samples = add_noise(samples, noise, random.uniform(*config.snr_db))
         if config.volume_db != (0.0, 0.0):
-            gain_db = utterance_draws(self._seed, epoch, key, "volume").uniform(*config.volume_db)
+            gain_db = utterance_draws(self._seed, occurrence, key, "volume").uniform(*config.volume_db)
             samples = samples * np.float32(10 ** (gain_db / 20))
         return samples
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from wenet_lite.data.draws import epoch_draws
+from wenet_lite.data.occurrences import Occurrences
 from wenet_lite.errors import ConfigError
 
 _SPEED_DRAW, _ORDER_DRAW, _SHUFFLE_DRAW = 1, 2, 3
@@ -19,7 +21,7 @@ class BatchConfig:
     max_utterances: utterances a micro-batch holds at most.
     batch_size: utterances of each micro-batch, whatever their lengths; 0 lets max_frames decide.
     micro_batches_per_update: micro-batches an update takes, whatever the number of ranks that share them.
-    speed_factors: factors of speed perturbation; each utterance goes through all of them in as many epochs.
+    speed_factors: factors of speed perturbation; each utterance goes through all of them in as many occurrences.
     bucket_width: lengths that differ by less than this part count as equal, and are shuffled, when batches are made.
     min_frames, max_frames_per_utterance: shorter and longer utterances are left out, and listed.
     warm_up_largest: start training with the largest micro-batches, so that memory runs out at once or never.
@@ -53,10 +55,12 @@ class MicroBatch:
     """Attributes:
     indices: (n,) positions of its utterances in the manifest; none where G has no other share to give.
     speeds: (n,) speed factor of each.
+    occurrences: (n,) how often each was taken before; the epoch's number where its list has weight 1.
     """
 
     indices: np.ndarray
     speeds: np.ndarray
+    occurrences: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class EpochPlan:
     Attributes:
         indices: (utterances,) positions in the manifest, micro-batch after micro-batch.
         speeds: (utterances,) speed factor of each.
+        occurrences: (utterances,) how often each was taken before.
         offsets: (micro-batches + 1,) where each micro-batch begins in `indices`.
         micro_batches_per_update: G.
         padding: part of the padded frames that is padding.
@@ -73,6 +78,7 @@ class EpochPlan:
 
     indices: np.ndarray
     speeds: np.ndarray
+    occurrences: np.ndarray
     offsets: np.ndarray
     micro_batches_per_update: int
     padding: float
@@ -90,7 +96,7 @@ class EpochPlan:
     def micro_batch(self, number: int) -> MicroBatch:
         """Micro-batch `number`, from 0 in this epoch."""
         span = slice(self.offsets[number], self.offsets[number + 1])
-        return MicroBatch(self.indices[span], self.speeds[span])
+        return MicroBatch(self.indices[span], self.speeds[span], self.occurrences[span])
 
     def num_utterances(self, update: int) -> int:
         """Utterances of update `update` (from 0 in this epoch), over all ranks."""
@@ -109,7 +115,8 @@ class EpochPlan:
 class BatchPlan:
     """The plan of every epoch, a function of lengths, configuration and seed alone.
 
-    Contract: every utterance that is not in `dropped` is in exactly one micro-batch of each epoch; the
+    Contract: every utterance that is not in `dropped` is in exactly one micro-batch of each epoch, or, where its
+    list has another weight than 1, occurs as often as `Occurrences` tells, sometimes twice in a micro-batch; the
     plan is the same on every rank and for every number of ranks; the number of micro-batches is a
     multiple of G, so all ranks take the same number of steps and (epoch, update) is the whole state.
 
@@ -123,11 +130,13 @@ class BatchPlan:
         config: sizes and draws.
         seed: the experiment's seed.
         unusable: utterances that are not to be planned for a reason of their own.
+        list_starts: (lists,) position of each list's first utterance.
+        weights: (lists,) times that an epoch takes each list.
     Attributes:
         kept: indices of the planned utterances.
         dropped: index of each utterance left out, and the reason.
     Raises:
-        ConfigError: if fewer utterances than micro_batches_per_update are left.
+        ConfigError: if an epoch has fewer utterances than micro_batches_per_update.
     """
 
     num_frames: np.ndarray
@@ -135,62 +144,73 @@ class BatchPlan:
     config: BatchConfig
     seed: int
     unusable: Mapping[int, str] = field(default_factory=dict)
+    list_starts: Sequence[int] = (0,)
+    weights: Sequence[float] = (1.0,)
     kept: np.ndarray = field(init=False)
     dropped: dict[int, str] = field(init=False)
-    _updates: dict[int, int] = field(init=False, default_factory=dict)
+    _occurrences: Occurrences = field(init=False)
+    _updates: dict[Hashable, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         dropped = left_out(self.num_frames, self.min_frames, self.config, self.unusable)
         kept = np.delete(np.arange(len(self.num_frames)), np.fromiter(dropped, np.int64, len(dropped)))
         object.__setattr__(self, "kept", kept)
         object.__setattr__(self, "dropped", dropped)
-        if len(kept) < self.config.micro_batches_per_update:
+        counts = np.diff(np.searchsorted(kept, [*self.list_starts, len(self.num_frames)])).tolist()
+        occurrences = Occurrences(tuple(counts), tuple(self.weights), self.seed)
+        object.__setattr__(self, "_occurrences", occurrences)
+        if occurrences.fewest < self.config.micro_batches_per_update:
             example = next(iter(dropped.values()), "")
             raise ConfigError(
-                f"{len(kept)} of {len(self.num_frames)} utterances can be used, fewer than micro_batches_per_update"
-                + f"; one of the others is {example}" * bool(example),
-                cure="lower micro_batches_per_update, or mend the data",
+                f"{len(kept)} of {len(self.num_frames)} utterances can be used, {occurrences.fewest} in an epoch, "
+                "fewer than micro_batches_per_update" + f"; one of the others is {example}" * bool(example),
+                cure="lower micro_batches_per_update, raise a weight, or mend the data",
             )
 
     def epoch(self, epoch: int) -> EpochPlan:
         """Plan epoch number `epoch` (from 0)."""
         config = self.config
-        speeds, frames = self._speeds_and_frames(epoch)
+        positions, occurrences = self._occurrences.of_epoch(epoch)
+        speeds, frames = self._speeds_and_frames(positions, occurrences)
         sizes = rounded_up(frames, config.bucket_width)
-        order = order_by_size(sizes, draws(self.seed, epoch, _ORDER_DRAW))
+        order = order_by_size(sizes, epoch_draws(self.seed, epoch, _ORDER_DRAW))
         bounds = multiple_of(cut(sizes[order], config), config.micro_batches_per_update)
         longest = np.maximum.reduceat(frames[order], bounds[:-1])
-        batches = draws(self.seed, epoch, _SHUFFLE_DRAW).permutation(len(bounds) - 1)
+        batches = epoch_draws(self.seed, epoch, _SHUFFLE_DRAW).permutation(len(bounds) - 1)
         if config.warm_up_largest and epoch == 0:
             batches = _largest_first(batches, longest * np.diff(bounds), longest, config.micro_batches_per_update)
         counts = np.diff(bounds)[batches]
         offsets = np.concatenate([[0], np.cumsum(counts)])
-        positions = order[np.arange(len(order)) + np.repeat(bounds[batches] - offsets[:-1], counts)]
+        chosen = order[np.arange(len(order)) + np.repeat(bounds[batches] - offsets[:-1], counts)]
         padding = 1 - frames.sum() / (longest * np.diff(bounds)).sum()
         return EpochPlan(
-            self.kept[positions], speeds[positions], offsets, config.micro_batches_per_update, float(padding)
-        )
+            self.kept[positions[chosen]], speeds[chosen], occurrences[chosen], offsets,
+            config.micro_batches_per_update, float(padding),
+        )  # fmt: skip
 
     def num_updates(self, num_epochs: int) -> int:
-        """Updates of the first `num_epochs` epochs: known at once, since lengths recur with the speed factors."""
-        period = len(self.config.speed_factors)
-        for phase in range(min(period, num_epochs)):
+        """Updates of the first `num_epochs` epochs: known at once, since the lengths of an epoch recur."""
+        phases = [self._phase(epoch) for epoch in range(num_epochs)]
+        for epoch, phase in enumerate(phases):
             if phase not in self._updates:
-                self._updates[phase] = self._count_updates(phase)
-        return sum(self._updates[epoch % period] for epoch in range(num_epochs))
+                self._updates[phase] = self._count_updates(epoch)
+        return sum(self._updates[phase] for phase in phases)
+
+    def _phase(self, epoch: int) -> Hashable:
+        """Epochs of one phase have the same lengths."""
+        return self._occurrences.phase(epoch, len(self.config.speed_factors))
 
     def _count_updates(self, epoch: int) -> int:
-        sizes = np.sort(rounded_up(self._speeds_and_frames(epoch)[1], self.config.bucket_width))
+        _, frames = self._speeds_and_frames(*self._occurrences.of_epoch(epoch))
+        sizes = np.sort(rounded_up(frames, self.config.bucket_width))
         group = self.config.micro_batches_per_update
         return (len(multiple_of(cut(sizes, self.config), group)) - 1) // group
 
-    def _speeds_and_frames(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        return speeds_and_frames(self.num_frames[self.kept], self.min_frames[self.kept], self.config, self.seed, epoch)
-
-
-def draws(seed: int, epoch: int, purpose: int) -> np.random.Generator:
-    """The random numbers of one purpose in one epoch."""
-    return np.random.default_rng([seed, epoch, purpose])
+    def _speeds_and_frames(self, positions: np.ndarray, occurrences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        starts = epoch_draws(self.seed, 0, _SPEED_DRAW).integers(len(self.config.speed_factors), size=len(self.kept))
+        indices = self.kept[positions]
+        turns = starts[positions] + occurrences
+        return speeds_and_frames(self.num_frames[indices], self.min_frames[indices], self.config, turns)
 
 
 def left_out(
@@ -210,16 +230,15 @@ def left_out(
 
 
 def speeds_and_frames(
-    num_frames: np.ndarray, min_frames: np.ndarray, config: BatchConfig, seed: int, epoch: int
+    num_frames: np.ndarray, min_frames: np.ndarray, config: BatchConfig, turns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Speed factor of each utterance in an epoch, and its frames at that speed.
+    """Speed factor of each utterance, the one whose turn it is, and its frames at that speed.
 
-    Each utterance starts at a factor drawn for it and takes the next one in each epoch. Where a factor would make
-    it too short for its transcript or too long for the configuration, it stays at 1.
+    Each utterance starts at a factor drawn for it and takes the next one at each occurrence. Where a factor would
+    make it too short for its transcript or too long for the configuration, it stays at 1.
     """
     factors = np.asarray(config.speed_factors)
-    starts = draws(seed, 0, _SPEED_DRAW).integers(len(factors), size=len(num_frames))
-    speeds = factors[(starts + epoch) % len(factors)]
+    speeds = factors[turns % len(factors)]
     frames = np.floor(num_frames / speeds)
     unfit = (frames - 1 < np.maximum(min_frames, config.min_frames)) | (frames > config.max_frames_per_utterance)
     unfit &= speeds != 1.0

@@ -33,7 +33,7 @@ class Batch:
         num_samples: (batch,) valid samples.
         tokens: (batch, length) unit ids, padded by TOKEN_PAD.
         token_lens: (batch,) valid tokens.
-        epoch: number of the epoch, to which random draws belong.
+        occurrences: how often each was taken before; to an utterance's occurrence belong its random draws.
         failed: id and reason of each utterance that could not be read.
     """
 
@@ -42,7 +42,7 @@ class Batch:
     num_samples: Tensor
     tokens: Tensor
     token_lens: Tensor
-    epoch: int
+    occurrences: list[int]
     failed: dict[str, str]
 
     def to(self, device: torch.device) -> Batch:
@@ -66,7 +66,7 @@ class Batch:
 def silent_batch() -> Batch:
     """A second of silence, for a rank that has nothing to hear while others have."""
     one = torch.ones(1, 1, dtype=torch.long)
-    return Batch(["silence"], torch.zeros(1, 16000), 16000 * one[0], one, one[0], 0, {})
+    return Batch(["silence"], torch.zeros(1, 16000), 16000 * one[0], one, one[0], [0], {})
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ class LoadRequest:
         utterance: line of the manifest.
         source: where its audio is, or why there is none.
         speed: factor of speed perturbation.
-        epoch: number of the epoch.
+        occurrence: how often it was taken before.
     """
 
     utterance: Utterance
     source: AudioSource | AudioError
     speed: float
-    epoch: int
+    occurrence: int
 
 
 class SpeechDataset(Dataset[Batch]):
@@ -111,32 +111,33 @@ class SpeechDataset(Dataset[Batch]):
         self.augmenter = augmenter
 
     def load(
-        self, micro_batches: Iterable[MicroBatch], num_workers: int, *, epoch: int = 0, pin_memory: bool = False
+        self, micro_batches: Iterable[MicroBatch], num_workers: int, *, pin_memory: bool = False
     ) -> Iterable[Batch]:
         """Batches of `micro_batches`, in their order, read ahead by `num_workers` processes (0: by this one)."""
         loader = _BatchLoader(self.encode, self.sample_rate, self.augmenter)
         return DataLoader(
             loader,
-            sampler=self._requests(micro_batches, epoch),
+            sampler=self._requests(micro_batches),
             batch_size=None,
             num_workers=num_workers,
             prefetch_factor=_PREFETCH if num_workers else None,
             pin_memory=pin_memory,
         )
 
-    def _requests(self, micro_batches: Iterable[MicroBatch], epoch: int) -> Iterator[list[LoadRequest]]:
+    def _requests(self, micro_batches: Iterable[MicroBatch]) -> Iterator[list[LoadRequest]]:
         if not self.manifest.streamed:
-            return (self._request(batch, epoch, None) for batch in micro_batches)
+            return (self._request(batch, None) for batch in micro_batches)
         batches = list(micro_batches)
         reader = ShardReader(self.manifest, batches)
-        return read_ahead((self._request(batch, epoch, reader) for batch in batches), 2 * _PREFETCH)
+        return read_ahead((self._request(batch, reader) for batch in batches), 2 * _PREFETCH)
 
-    def _request(self, batch: MicroBatch, epoch: int, reader: ShardReader | None) -> list[LoadRequest]:
+    def _request(self, batch: MicroBatch, reader: ShardReader | None) -> list[LoadRequest]:
         requests = []
-        for index, speed in zip(batch.indices.tolist(), batch.speeds.tolist()):
+        columns = (batch.indices.tolist(), batch.speeds.tolist(), batch.occurrences.tolist())
+        for index, speed, occurrence in zip(*columns):
             utterance = self.manifest[index]
             source = utterance.source if reader is None else reader.take(index)
-            requests.append(LoadRequest(utterance, source, speed, epoch))
+            requests.append(LoadRequest(utterance, source, speed, occurrence))
         return requests
 
 
@@ -149,6 +150,7 @@ class _BatchLoader(Dataset[Batch]):
     def __getitem__(self, requests: list[LoadRequest]) -> Batch:
         """Read, change speed, augment and pad; what cannot be read is left out and named."""
         keys: list[str] = []
+        occurrences: list[int] = []
         waveforms: list[np.ndarray] = []
         tokens: list[Sequence[int]] = []
         failed: dict[str, str] = {}
@@ -160,9 +162,10 @@ class _BatchLoader(Dataset[Batch]):
                 failed[key] = str(error)
                 continue
             keys.append(key)
+            occurrences.append(request.occurrence)
             tokens.append(self.encode(request.utterance.txt))
-        epoch = requests[0].epoch if requests else 0
-        return Batch(keys, *_pad(waveforms, 0.0, torch.float32), *_pad(tokens, TOKEN_PAD, torch.long), epoch, failed)
+        padded_waveforms, padded_tokens = _pad(waveforms, 0.0, torch.float32), _pad(tokens, TOKEN_PAD, torch.long)
+        return Batch(keys, *padded_waveforms, *padded_tokens, occurrences, failed)
 
     def _waveform(self, request: LoadRequest) -> np.ndarray:
         utterance = request.utterance
@@ -171,7 +174,7 @@ class _BatchLoader(Dataset[Batch]):
         samples, rate = read_audio(request.source, utterance.start, utterance.end)
         _check_length(len(samples) / rate, utterance, request.source)
         samples = change_speed(resample(samples, rate, self.sample_rate), self.sample_rate, request.speed)
-        return samples if self.augmenter is None else self.augmenter(samples, utterance.key, request.epoch)
+        return samples if self.augmenter is None else self.augmenter(samples, utterance.key, request.occurrence)
 
 
 def _check_length(seconds: float, utterance: Utterance, source: AudioSource) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import json
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 
@@ -15,9 +16,9 @@ import numpy as np
 
 from wenet_lite.data.audio import AudioCommand, AudioFile, AudioSource, TarMember
 from wenet_lite.data.list_index import INDEX_CURE, IndexHeader, index_path
+from wenet_lite.data.list_line import INDEX_REQUIRED, SCHEMA, SHARD_REQUIRED, parse_line
 from wenet_lite.errors import DataError
 
-SCHEMA = 1
 _LINE_BYTES = 1024
 _MAX_SAMPLES = 2**31 - 1
 
@@ -61,18 +62,33 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class Manifest(Sequence[Utterance]):
-    """The utterances of a list. They stay on the disk, in the list or its indices, and are read when asked for.
+class ListPart:
+    """What a manifest has of one list.
 
     Attributes:
-        files: the list itself, or the index of each shard.
-        shards: the shards as the list has them; none for a list of utterances.
+        path: of the list.
+        indices: positions of its utterances in the manifest.
+        rejected: id and reason of each line that is no utterance: a second one with its id, or audio that the
+            index found unreadable.
+    """
+
+    path: str
+    indices: range
+    rejected: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Manifest(Sequence[Utterance]):
+    """The utterances of lists. They stay on the disk, in the lists or their indices, and are read when asked for.
+
+    Attributes:
+        files: each list of utterances itself, and the index of each shard.
+        shards: (files,) the shards as their lists have them; "" for a list of utterances.
         starts: (files,) position of each file's first utterance.
         offsets: (utterances,) where each one's line begins in its file.
         num_samples: (utterances,) samples at the utterance's own rate.
         sample_rates: (utterances,) Hz.
-        rejected: id and reason of each line that is no utterance: a second one with its id, or audio that the
-            index found unreadable.
+        parts: the lists, in their order.
     """
 
     files: tuple[str, ...]
@@ -81,7 +97,7 @@ class Manifest(Sequence[Utterance]):
     offsets: np.ndarray
     num_samples: np.ndarray
     sample_rates: np.ndarray
-    rejected: tuple[tuple[str, str], ...] = field(default=())
+    parts: tuple[ListPart, ...] = ()
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -99,7 +115,7 @@ class Manifest(Sequence[Utterance]):
         number = self.shard_of(index)
         tree = json.loads(_read_line(self.files[number], int(self.offsets[index])))
         rate, samples = int(self.sample_rates[index]), int(self.num_samples[index])
-        if self.shards:
+        if self.shards[number]:
             tree["wav"] = local_path(self.shards[number]) or self.shards[number]
         return _utterance(tree, self.files[number], samples, rate)
 
@@ -112,9 +128,14 @@ class Manifest(Sequence[Utterance]):
         return any(local_path(shard) is None for shard in self.shards)
 
     @property
-    def hours(self) -> float:
-        """Of all utterances."""
-        return float((self.num_samples / self.sample_rates).sum() / 3600)
+    def seconds(self) -> np.ndarray:
+        """(utterances,) duration of each."""
+        return self.num_samples / self.sample_rates
+
+    @property
+    def rejected(self) -> tuple[tuple[str, str], ...]:
+        """Id and reason of each line of any list that is no utterance."""
+        return tuple(line for part in self.parts for line in part.rejected)
 
     def shard_of(self, index: int) -> int:
         """Number of the file that holds utterance `index`."""
@@ -148,22 +169,32 @@ def read_manifest(path: str | os.PathLike[str], *, allow_pipes: bool = False) ->
         DataError: naming the line that is malformed, of another schema, or a command that is not allowed; or the
             index that is missing or older than what it describes.
     """
+    return read_manifests([path], allow_pipes=allow_pipes)
+
+
+def read_manifests(paths: Sequence[str | os.PathLike[str]], *, allow_pipes: bool = False) -> Manifest:
+    """Read several lists into one manifest, each as `read_manifest` does.
+
+    Raises:
+        DataError: as `read_manifest`; or if two lists have one utterance id, or a list of utterances is mixed with
+            shards that are read as streams.
+    """
     builder = _Builder(allow_pipes)
-    if is_shard_list(path):
-        shards = read_shard_list(path, allow_pipes=allow_pipes)
-        indices = [shard_index(shard, path) for shard in shards]
-        if len(set(indices)) < len(indices):
-            raise DataError(
-                "has two shards with one index", path=path, cure="list each once, and name each differently"
-            )
-        for shard, index in zip(shards, indices):
-            builder.add_shard(shard, index)
-    else:
-        shards = ()
-        builder.add_list(path)
-    manifest = builder.build(shards)
-    if not len(manifest) and not manifest.rejected:
-        raise DataError("lists no utterance", path=path, cure="make it anew with stage 3")
+    real_paths = [os.path.realpath(path) for path in paths]
+    for number, path in enumerate(paths):
+        if real_paths[number] in real_paths[:number]:
+            raise DataError("is given twice", path=path, cure=f"give it once, with a weight: {os.fspath(path)}:2")
+        builder.add(path)
+    manifest = builder.build()
+    for part in manifest.parts:
+        if not part.indices and not part.rejected:
+            raise DataError("lists no utterance", path=part.path, cure="make it anew with stage 3")
+    if manifest.streamed and "" in manifest.shards:
+        raise DataError(
+            "is a list of utterances, and another list has shards that are read as streams",
+            path=manifest.files[manifest.shards.index("")],
+            cure="pack it with make_shards",
+        )
     return manifest
 
 
@@ -238,14 +269,52 @@ class _Builder:
 
     def __init__(self, allow_pipes: bool) -> None:
         self.allow_pipes = allow_pipes
+        self.paths: list[str] = []
+        self.list_starts: list[int] = []
+        self.rejected: list[list[tuple[str, str]]] = []
         self.files: list[str] = []
+        self.shards: list[str] = []
         self.starts = array("q")
         self.offsets, self.samples, self.rates, self.hashes = array("q"), array("i"), array("i"), array("q")
-        self.rejected: list[tuple[str, str]] = []
 
-    def add_list(self, path: str | os.PathLike[str]) -> None:
-        """Add the lines of a `data.list`."""
-        self._start(path)
+    def add(self, path: str | os.PathLike[str]) -> None:
+        """Add a list of utterances or of shards."""
+        self.paths.append(os.fspath(path))
+        self.list_starts.append(len(self.offsets))
+        self.rejected.append([])
+        if not is_shard_list(path):
+            self._add_utterances(path)
+            return
+        shards = read_shard_list(path, allow_pipes=self.allow_pipes)
+        indices = [shard_index(shard, path) for shard in shards]
+        if len(set(indices)) < len(indices):
+            raise DataError(
+                "has two shards with one index", path=path, cure="list each once, and name each differently"
+            )
+        for shard, index in zip(shards, indices):
+            self._add_shard(shard, index)
+
+    def build(self) -> Manifest:
+        """The manifest, without second utterances of one id in a list.
+
+        Raises:
+            DataError: if two lists have one id.
+        """
+        files, shards, starts = tuple(self.files), tuple(self.shards), np.array(self.starts)
+        offsets, samples, rates = (np.array(values) for values in (self.offsets, self.samples, self.rates))
+        repeated = self._repeated(Manifest(files, shards, starts, offsets, samples, rates))
+        for index, key in repeated.items():
+            self.rejected[self._list_of(index)].append((key, f"has the id '{key}' a second time"))
+        keep = np.ones(len(offsets), dtype=bool)
+        keep[list(repeated)] = False
+        kept_before = np.concatenate([[0], np.cumsum(keep)])
+        bounds = kept_before[[*self.list_starts, len(offsets)]].tolist()
+        spans = map(range, bounds[:-1], bounds[1:])
+        parts = tuple(map(ListPart, self.paths, spans, map(tuple, self.rejected)))
+        return Manifest(files, shards, kept_before[starts], offsets[keep], samples[keep], rates[keep], parts)
+
+    def _add_utterances(self, path: str | os.PathLike[str]) -> None:
+        self._start_file(path, "")
         indexed: Iterator[dict[str, Any]] | None = None
         offset = 0
         with _open(path) as stream:
@@ -263,12 +332,11 @@ class _Builder:
                     tree = {**tree, **entry}
                 if tree["wav"].endswith("|") and not self.allow_pipes:
                     raise _pipe_error(path, number)
-                self._add(tree, offset)
+                self._add_line(tree, offset)
                 offset += len(line)
 
-    def add_shard(self, shard: str, index: str) -> None:
-        """Add the lines of a shard's index."""
-        self._start(index)
+    def _add_shard(self, shard: str, index: str) -> None:
+        self._start_file(index, shard)
         local = local_path(shard)
         with _open(index, "index", INDEX_CURE) as stream:
             first = stream.readline()
@@ -276,104 +344,52 @@ class _Builder:
             stale = local is not None and header.is_stale(local)
             offset = len(first)
             for number, line in enumerate(stream, 2):
-                tree = parse_line(line, index, number, _SHARD_REQUIRED)
+                tree = parse_line(line, index, number, SHARD_REQUIRED)
                 if stale:
                     tree["error"] = f"{local}: is not the tar that its index describes ({INDEX_CURE})"
-                self._add(tree, offset)
+                self._add_line(tree, offset)
                 offset += len(line)
 
-    def build(self, shards: tuple[str, ...]) -> Manifest:
-        """The manifest, without second utterances of one id."""
-        offsets, samples, rates = (np.array(values) for values in (self.offsets, self.samples, self.rates))
-        rejected = tuple(self.rejected)
-        manifest = Manifest(tuple(self.files), shards, np.array(self.starts), offsets, samples, rates, rejected)
-        repeated = self._repeated(manifest)
-        if not repeated:
-            return manifest
-        keep = np.ones(len(manifest), dtype=bool)
-        keep[list(repeated)] = False
-        starts = np.searchsorted(np.flatnonzero(keep), manifest.starts)
-        rejected = (*rejected, *((key, f"has the id '{key}' a second time") for key in repeated.values()))
-        return Manifest(manifest.files, shards, starts, offsets[keep], samples[keep], rates[keep], rejected)
-
-    def _start(self, file: str | os.PathLike[str]) -> None:
+    def _start_file(self, file: str | os.PathLike[str], shard: str) -> None:
         self.files.append(os.fspath(file))
+        self.shards.append(shard)
         self.starts.append(len(self.offsets))
 
-    def _add(self, tree: dict[str, Any], offset: int) -> None:
+    def _add_line(self, tree: dict[str, Any], offset: int) -> None:
         if "error" in tree:
-            if (tree["key"], tree["error"]) not in self.rejected[-1:]:
-                self.rejected.append((tree["key"], tree["error"]))
+            rejected = self.rejected[-1]
+            if (tree["key"], tree["error"]) not in rejected[-1:]:
+                rejected.append((tree["key"], tree["error"]))
             return
         self.offsets.append(offset)
         self.samples.append(min(tree["num_samples"], _MAX_SAMPLES))
         self.rates.append(tree["sample_rate"])
         self.hashes.append(hash(tree["key"]))
 
+    def _list_of(self, index: int) -> int:
+        return bisect.bisect_right(self.list_starts, index) - 1
+
     def _repeated(self, manifest: Manifest) -> dict[int, str]:
-        """Position and id of each utterance whose id an earlier one has."""
+        """Position and id of each utterance whose id an earlier one of its list has."""
         hashes = np.array(self.hashes)
         order = np.argsort(hashes, kind="stable")
         again = np.flatnonzero(hashes[order][1:] == hashes[order][:-1])
         suspects = sorted({int(order[i]) for i in again} | {int(order[i + 1]) for i in again})
-        seen: set[str] = set()
+        list_of_key: dict[str, int] = {}
         repeated = {}
         for index in suspects:
-            key = manifest[index].key
-            if key in seen:
+            key, its_list = manifest[index].key, self._list_of(index)
+            if key not in list_of_key:
+                list_of_key[key] = its_list
+            elif list_of_key[key] == its_list:
                 repeated[index] = key
-            seen.add(key)
+            else:
+                raise DataError(
+                    f"has utterance {key}, which is in {self.paths[list_of_key[key]]} too",
+                    path=self.paths[its_list],
+                    cure="rename it if it is another one; a weight takes a list more often",
+                )
         return repeated
-
-
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "key": str,
-    "wav": str,
-    "txt": str,
-    "duration": (int, float),
-    "num_samples": int,
-    "sample_rate": int,
-    "speaker": str,
-    "start": (int, float),
-    "end": (int, float),
-    "audio_offset": int,
-    "audio_bytes": int,
-    "error": str,
-}
-_LIST_REQUIRED = ("key", "wav", "txt")
-_INDEX_REQUIRED = ("key", "num_samples", "sample_rate")
-_SHARD_REQUIRED = (*_INDEX_REQUIRED, "txt", "audio_offset", "audio_bytes")
-
-
-def parse_line(
-    line: bytes, path: str | os.PathLike[str], number: int, required: Sequence[str] = _LIST_REQUIRED
-) -> dict[str, Any]:
-    """One JSON line with values of the right types; one with an `error` needs nothing but its key besides.
-
-    Raises:
-        DataError: naming the line and what is wrong with it.
-    """
-    try:
-        tree: dict[str, Any] = json.loads(line)
-    except UnicodeDecodeError as error:
-        raise DataError("is not UTF-8", path=path, line=number) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError("is not JSON", path=path, line=number) from error
-    if not isinstance(tree, dict):
-        raise DataError("is not a JSON object", path=path, line=number)
-    if tree.get("schema", SCHEMA) != SCHEMA:
-        raise DataError(f"has schema {tree['schema']}, known is {SCHEMA}", path=path, line=number)
-    for name in ("key",) if "error" in tree else required:
-        if name not in tree:
-            raise DataError(f"lacks '{name}'", path=path, line=number, cure="make the list with stage 3")
-    for name, types in _TYPES.items():
-        if name in tree and (not isinstance(tree[name], types) or isinstance(tree[name], bool)):
-            raise DataError(f"'{name}' has the wrong type: {tree[name]!r}", path=path, line=number)
-    if tree.get("num_samples", 0) < 0 or not 0 < tree.get("sample_rate", 1) < 1 << 24:
-        raise DataError("num_samples or sample_rate is out of range", path=path, line=number)
-    if min(tree.get("audio_offset", 0), tree.get("audio_bytes", 0)) < 0:
-        raise DataError("audio_offset or audio_bytes is negative", path=path, line=number)
-    return tree
 
 
 def _utterance(tree: dict[str, Any], path: str | os.PathLike[str], num_samples: int, sample_rate: int) -> Utterance:
@@ -392,7 +408,7 @@ def _index_of_list(path: str | os.PathLike[str], line: int) -> Iterator[dict[str
         if IndexHeader.parse(stream.readline(), index).is_stale(path):
             raise DataError("is not the list that its index describes", path=path, cure=INDEX_CURE)
         for number, content in enumerate(stream, 2):
-            yield parse_line(content, index, number, _INDEX_REQUIRED)
+            yield parse_line(content, index, number, INDEX_REQUIRED)
 
 
 def _pipe_error(path: str | os.PathLike[str], line: int) -> DataError:

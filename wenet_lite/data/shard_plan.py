@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
 
-from wenet_lite.data.batch_plan import BatchPlan, EpochPlan, cut, draws, order_by_size, rounded_up
+from wenet_lite.data.batch_plan import BatchPlan, EpochPlan, cut, order_by_size, rounded_up
+from wenet_lite.data.draws import epoch_draws
 from wenet_lite.errors import ConfigError
 
 _SHARD_DRAW, _WINDOW_DRAW = 4, 5
@@ -27,12 +29,17 @@ class ShardPlan(BatchPlan):
     Args:
         shard_starts: (shards,) position of each shard's first utterance in the manifest.
     Raises:
-        ConfigError: if there are fewer shards than lanes.
+        ConfigError: if there are fewer shards than lanes, or a list has another weight than 1.
     """
 
     shard_starts: np.ndarray = field(kw_only=True)
 
     def __post_init__(self) -> None:
+        if any(weight != 1 for weight in self.weights):
+            raise ConfigError(
+                "shards that are read as streams are read once an epoch, so their lists take no weights",
+                cure="copy the shards to a local disk",
+            )
         super().__post_init__()
         if len(self._shards()) < self.config.micro_batches_per_update:
             raise ConfigError(
@@ -43,9 +50,10 @@ class ShardPlan(BatchPlan):
     def epoch(self, epoch: int) -> EpochPlan:
         """Plan epoch number `epoch` (from 0)."""
         lanes = self.config.micro_batches_per_update
-        speeds, frames = self._speeds_and_frames(epoch)
+        positions, occurrences = self._occurrences.of_epoch(epoch)  # of weight 1: each position once, in order
+        speeds, frames = self._speeds_and_frames(positions, occurrences)
         sizes = rounded_up(frames, self.config.bucket_width)
-        random = draws(self.seed, epoch, _WINDOW_DRAW)
+        random = epoch_draws(self.seed, epoch, _WINDOW_DRAW)
         batches_of = [
             list(chain.from_iterable(self._batches(window, sizes, random) for window in self._windows(shards)))
             for shards in self._deal(frames, epoch)
@@ -53,18 +61,18 @@ class ShardPlan(BatchPlan):
         target = max(map(len, batches_of))
         batches_of = [_halve_until(batches, target) for batches in batches_of]
         batches = [batches_of[number % lanes][number // lanes] for number in range(target * lanes)]
-        positions = np.concatenate(batches)
+        chosen = np.concatenate(batches)
         padded = sum(frames[batch].max(initial=0) * len(batch) for batch in batches)
         offsets = np.cumsum([0, *map(len, batches)])
         padding = float(1 - frames.sum() / padded)
-        return EpochPlan(self.kept[positions], speeds[positions], offsets, lanes, padding)
+        return EpochPlan(self.kept[chosen], speeds[chosen], occurrences[chosen], offsets, lanes, padding)
 
-    def num_updates(self, num_epochs: int) -> int:
-        """Updates of the first `num_epochs` epochs; each is planned for it, since each deals the shards anew."""
-        for epoch in range(num_epochs):
-            if epoch not in self._updates:
-                self._updates[epoch] = self.epoch(epoch).num_updates
-        return sum(self._updates[epoch] for epoch in range(num_epochs))
+    def _phase(self, epoch: int) -> Hashable:
+        """Each epoch deals the shards anew."""
+        return epoch
+
+    def _count_updates(self, epoch: int) -> int:
+        return self.epoch(epoch).num_updates
 
     def _shards(self) -> list[np.ndarray]:
         """Positions in `kept` of each shard's utterances, for the shards that have any."""
@@ -76,7 +84,7 @@ class ShardPlan(BatchPlan):
         shards = self._shards()
         lanes: list[list[np.ndarray]] = [[] for _ in range(self.config.micro_batches_per_update)]
         loads = [(0.0, lane) for lane in range(len(lanes))]
-        for number in draws(self.seed, epoch, _SHARD_DRAW).permutation(len(shards)):
+        for number in epoch_draws(self.seed, epoch, _SHARD_DRAW).permutation(len(shards)):
             load, lane = heapq.heappop(loads)
             lanes[lane].append(shards[number])
             heapq.heappush(loads, (load + float(frames[shards[number]].sum()), lane))

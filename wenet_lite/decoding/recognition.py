@@ -148,7 +148,7 @@ def _plan(manifest: Manifest, max_frames: int) -> EpochPlan:
     """Micro-batches that hold every utterance, however short or long."""
     frames = np.maximum(manifest.num_samples.astype(np.int64) * 100 // manifest.sample_rates, 1)
     if not len(frames):
-        return EpochPlan(frames, frames, np.zeros(1, dtype=np.int64), 1, 0.0)
+        return EpochPlan(frames, frames, frames, np.zeros(1, dtype=np.int64), 1, 0.0)
     budget = max(max_frames, int(frames.max()))
     config = BatchConfig(budget, speed_factors=(1.0,), bucket_width=0.0, min_frames=0, max_frames_per_utterance=budget)
     if manifest.streamed:

@@ -20,10 +20,11 @@ _LOG = logging.getLogger(__name__)
 
 
 def fingerprint(plan: BatchPlan) -> str:
-    """SHA-256 of what a plan knows of its utterances: their number, order and lengths, and what their texts need."""
+    """SHA-256 of what a plan knows of its utterances: number, order, lengths, what their texts need, and weights."""
     digest = hashlib.sha256()
     for values in (plan.num_frames, plan.min_frames, plan.kept):
         digest.update(values.astype("<i8").tobytes())
+    digest.update(f"{list(plan.list_starts)} {list(plan.weights)}".encode())
     return digest.hexdigest()
 
 

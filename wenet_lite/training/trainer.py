@@ -174,7 +174,7 @@ class Trainer:
         """This rank's batches of the rest of the epoch."""
         share = plan.of_rank(self.world.rank, self.world.size, self.update_in_epoch)
         pin_memory = self.device.type == "cuda"
-        loaded = self.recipe.dataset.load(share, self.config.num_workers, epoch=self.epoch, pin_memory=pin_memory)
+        loaded = self.recipe.dataset.load(share, self.config.num_workers, pin_memory=pin_memory)
         return iter(loaded)
 
     def _micro_batches(self, plan: EpochPlan) -> range:
@@ -206,7 +206,8 @@ class Trainer:
 
     def _losses(self, batch: Batch, chunk: TrainingChunk) -> Losses:
         features, lens = self.recipe.fbank(batch.waveforms, batch.num_samples)
-        draws = [utterance_draws(self.recipe.seed, batch.epoch, key, "spectrum") for key in batch.keys]
+        taken = zip(batch.occurrences, batch.keys)
+        draws = [utterance_draws(self.recipe.seed, occurrence, key, "spectrum") for occurrence, key in taken]
         if self.config.spec_trim is not None:
             lens = spec_trim(lens, self.config.spec_trim, draws)
         view = self._augmented(features, lens, draws)

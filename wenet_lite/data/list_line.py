@@ -1,0 +1,60 @@
+"""One JSON line of a `data.list` or of an index."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from wenet_lite.errors import DataError
+
+SCHEMA = 1
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "key": str,
+    "wav": str,
+    "txt": str,
+    "duration": (int, float),
+    "num_samples": int,
+    "sample_rate": int,
+    "speaker": str,
+    "start": (int, float),
+    "end": (int, float),
+    "audio_offset": int,
+    "audio_bytes": int,
+    "error": str,
+}
+LIST_REQUIRED = ("key", "wav", "txt")
+INDEX_REQUIRED = ("key", "num_samples", "sample_rate")
+SHARD_REQUIRED = (*INDEX_REQUIRED, "txt", "audio_offset", "audio_bytes")
+
+
+def parse_line(
+    line: bytes, path: str | os.PathLike[str], number: int, required: Sequence[str] = LIST_REQUIRED
+) -> dict[str, Any]:
+    """One JSON line with values of the right types; one with an `error` needs nothing but its key besides.
+
+    Raises:
+        DataError: naming the line and what is wrong with it.
+    """
+    try:
+        tree: dict[str, Any] = json.loads(line)
+    except UnicodeDecodeError as error:
+        raise DataError("is not UTF-8", path=path, line=number) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError("is not JSON", path=path, line=number) from error
+    if not isinstance(tree, dict):
+        raise DataError("is not a JSON object", path=path, line=number)
+    if tree.get("schema", SCHEMA) != SCHEMA:
+        raise DataError(f"has schema {tree['schema']}, known is {SCHEMA}", path=path, line=number)
+    for name in ("key",) if "error" in tree else required:
+        if name not in tree:
+            raise DataError(f"lacks '{name}'", path=path, line=number, cure="make the list with stage 3")
+    for name, types in _TYPES.items():
+        if name in tree and (not isinstance(tree[name], types) or isinstance(tree[name], bool)):
+            raise DataError(f"'{name}' has the wrong type: {tree[name]!r}", path=path, line=number)
+    if tree.get("num_samples", 0) < 0 or not 0 < tree.get("sample_rate", 1) < 1 << 24:
+        raise DataError("num_samples or sample_rate is out of range", path=path, line=number)
+    if min(tree.get("audio_offset", 0), tree.get("audio_bytes", 0)) < 0:
+        raise DataError("audio_offset or audio_bytes is negative", path=path, line=number)
+    return tree

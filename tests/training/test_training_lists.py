@@ -73,7 +73,7 @@ def test_two_ranks_share_the_updates_of_weighted_lists(toy: Toy, halves: tuple[s
         result = run_module("wenet_lite.bin.train", *arguments, processes=processes)
         assert result.returncode == 0, result.stderr
     one, two = (load_checkpoint(list_checkpoints(tmp_path / name / "checkpoints")[-1]) for name in ("1", "2"))
-    assert one.update == two.update and two.dev_loss == pytest.approx(one.dev_loss, rel=1e-3)
+    assert one.update == two.update and two.dev["loss"] == pytest.approx(one.dev["loss"], rel=1e-3)
 
 
 def test_lists_of_files_and_of_shards_are_mixed_unless_shards_are_streamed(

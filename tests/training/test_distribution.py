@@ -15,7 +15,8 @@ from wenet_lite.training.parallel import Replicated
 from wenet_lite.training.step import Stepper
 
 FIXED = (
-    "model.decoder.dropout_rate=0.0", "model.decoder.positional_dropout_rate=0.0", "model.encoder.attention_dropout_rate=0.0",
+    "model.decoder.dropout_rate=0.0", "model.decoder.positional_dropout_rate=0.0",
+    "model.encoder.attention_dropout_rate=0.0",
     "model.encoder.dropout_rate=0.0", "model.encoder.positional_dropout_rate=0.0", "batch.speed_factors=[1.0]",
     "model.encoder.cnn_module_norm=layer_norm", "training.spec_augment=null", "model.encoder.use_dynamic_chunk=false",
     "batch.micro_batches_per_update=4", "batch.max_utterances=2", "training.max_epochs=7", "training.max_updates=20",

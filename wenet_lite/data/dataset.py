@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -122,6 +123,7 @@ class SpeechDataset(Dataset[Batch]):
             num_workers=num_workers,
             prefetch_factor=_PREFETCH if num_workers else None,
             pin_memory=pin_memory,
+            worker_init_fn=_leave_signals_to_the_parent,
         )
 
     def _requests(self, micro_batches: Iterable[MicroBatch]) -> Iterator[list[LoadRequest]]:
@@ -139,6 +141,12 @@ class SpeechDataset(Dataset[Batch]):
             source = utterance.source if reader is None else reader.take(index)
             requests.append(LoadRequest(utterance, source, speed, occurrence))
         return requests
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """A signal to all processes asks the parent to finish in order, for which it needs its workers."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _BatchLoader(Dataset[Batch]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,10 +11,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from wenet_lite.errors import ConfigError, DistributedError
+
 if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+TIMEOUT_VARIABLE = "WENET_LITE_TIMEOUT_S"
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,17 @@ class World:
 
 
 @contextmanager
-def process_group(device: torch.device, timeout_s: float = 600.0) -> Iterator[World]:
+def process_group(device: torch.device) -> Iterator[World]:
     """Join the process group for the time of the block (nothing to join when alone).
+
+    No wait for another process is longer than WENET_LITE_TIMEOUT_S seconds (600; `launch --timeout` sets it). Then
+    gloo's is a `DistributedError`; NCCL's watchdog ends the process, with a message that names rank and collective.
 
     Args:
         device: where the collectives' tensors live: NCCL on CUDA, gloo elsewhere.
-        timeout_s: seconds after which a collective that a lost peer never joins is an error.
+    Raises:
+        DistributedError: if the others cannot be reached in time.
+        ConfigError: if WENET_LITE_TIMEOUT_S is not a number of seconds.
     """
     import torch.distributed as dist
 
@@ -56,31 +65,65 @@ def process_group(device: torch.device, timeout_s: float = 600.0) -> Iterator[Wo
     if world.size == 1:
         yield world
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=timeout_s))
+    timeout = _timeout()
+    with _waiting_for_others():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timeout)
     try:
         yield world
-        dist.barrier()  # leave together: a rank that is done early must not close its connections under the others
+        with _waiting_for_others():
+            dist.barrier()  # leave together: one that is done early must not close its connections under the others
     finally:
         dist.destroy_process_group()
 
 
 def sum_over_ranks(tensors: Sequence[torch.Tensor]) -> None:
-    """Replace each tensor by its sum over all ranks; they travel as one flat tensor."""
+    """Replace each tensor by its sum over all ranks; they travel as one flat tensor.
+
+    Raises:
+        DistributedError: if a rank is lost.
+    """
     import torch
     import torch.distributed as dist
 
     flat = torch.cat([tensor.flatten() for tensor in tensors])
-    dist.all_reduce(flat)
+    with _waiting_for_others():
+        dist.all_reduce(flat)
     for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
         tensor.copy_(part.view_as(tensor))
 
 
 def gather_objects(mine: T, world: World) -> list[T]:
-    """What each rank has, on every rank, in the order of ranks."""
+    """What each rank has, on every rank, in the order of ranks.
+
+    Raises:
+        DistributedError: if a rank is lost.
+    """
     import torch.distributed as dist
 
     if world.size == 1:
         return [mine]
     everyone: list[T | None] = [None] * world.size
-    dist.all_gather_object(everyone, mine)
+    with _waiting_for_others():
+        dist.all_gather_object(everyone, mine)
     return typing.cast("list[T]", everyone)
+
+
+def _timeout() -> timedelta:
+    value = os.environ.get(TIMEOUT_VARIABLE, "600")
+    if not value.isdecimal() or int(value) == 0:
+        raise ConfigError(f"{TIMEOUT_VARIABLE}={value} is not a number of seconds", cure="such as 600")
+    return timedelta(seconds=int(value))
+
+
+@contextmanager
+def _waiting_for_others() -> Iterator[None]:
+    """Tell a lost peer or a time-out in one line; torch raises bare RuntimeErrors for both."""
+    try:
+        yield
+    except RuntimeError as error:
+        world = World.from_environment()
+        reason = str(error).partition("\n")[0]
+        raise DistributedError(
+            f"rank {world.rank} of {world.size}, on {socket.gethostname()}, lost the others: {reason}",
+            cure="look for the rank that ended first and why; if none did, at the network: docs/cluster.md",
+        ) from error

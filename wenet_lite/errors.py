@@ -56,3 +56,7 @@ class CheckpointError(WenetLiteError):
 
 class ExportError(WenetLiteError):
     """An exported model that does not agree with the model it was made from."""
+
+
+class DistributedError(WenetLiteError):
+    """Other processes of a run that cannot be reached or do not answer in time."""

@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from wenet_lite.data.dataset import Batch
-from wenet_lite.distributed import World
+from wenet_lite.distributed import World, sum_over_ranks
 from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.model.asr_model import AsrModel, Losses
 
@@ -93,7 +92,7 @@ class Meter:
         waited = torch.tensor([self._waited], dtype=torch.float64, device=self._device)
         sums = torch.cat([torch.stack(list(self._sums.values())), waited, self._expert_counts.flatten()])
         if world.size > 1:
-            dist.all_reduce(sums)
+            sum_over_ranks([sums])
         totals = dict(zip((*self._sums, "waited"), sums.tolist()))
         utterances, samples, waited_s = (totals.pop(name) for name in ("utterances", "samples", "waited"))
         metrics = {name: value / max(utterances, 1.0) for name, value in totals.items()}

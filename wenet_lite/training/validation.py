@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from wenet_lite.data.batch_plan import BatchPlan
 from wenet_lite.data.dataset import Batch, SpeechDataset, silent_batch
 from wenet_lite.decoding.ctc_greedy import CtcGreedySearch
-from wenet_lite.distributed import World, gather_objects
+from wenet_lite.distributed import World, gather_objects, sum_over_ranks
 from wenet_lite.errors import DataError
 from wenet_lite.features.fbank import Fbank
 from wenet_lite.model.asr_model import AsrModel
@@ -122,7 +121,7 @@ class Validator:
         self._report_failed(failed)
         totals = torch.stack(list(sums.values()))
         if self.world.size > 1:
-            dist.all_reduce(totals)
+            sum_over_ranks([totals])
         *means, utterances, errors, words = totals.tolist()
         results = {name: value / max(utterances, 1.0) for name, value in zip(names, means)}
         everyone = [sample for found in gather_objects(samples, self.world) for sample in found]

@@ -65,12 +65,12 @@ def process_group(device: torch.device) -> Iterator[World]:
     if world.size == 1:
         yield world
         return
-    timeout = _timeout()
-    with _waiting_for_others():
+    timeout = collective_timeout()
+    with waiting_for_others():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timeout)
     try:
         yield world
-        with _waiting_for_others():
+        with waiting_for_others():
             dist.barrier()  # leave together: one that is done early must not close its connections under the others
     finally:
         dist.destroy_process_group()
@@ -86,7 +86,7 @@ def sum_over_ranks(tensors: Sequence[torch.Tensor]) -> None:
     import torch.distributed as dist
 
     flat = torch.cat([tensor.flatten() for tensor in tensors])
-    with _waiting_for_others():
+    with waiting_for_others():
         dist.all_reduce(flat)
     for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
         tensor.copy_(part.view_as(tensor))
@@ -103,12 +103,17 @@ def gather_objects(mine: T, world: World) -> list[T]:
     if world.size == 1:
         return [mine]
     everyone: list[T | None] = [None] * world.size
-    with _waiting_for_others():
+    with waiting_for_others():
         dist.all_gather_object(everyone, mine)
     return typing.cast("list[T]", everyone)
 
 
-def _timeout() -> timedelta:
+def collective_timeout() -> timedelta:
+    """The longest wait for another process.
+
+    Raises:
+        ConfigError: if WENET_LITE_TIMEOUT_S is not a number of seconds.
+    """
     value = os.environ.get(TIMEOUT_VARIABLE, "600")
     if not value.isdecimal() or int(value) == 0:
         raise ConfigError(f"{TIMEOUT_VARIABLE}={value} is not a number of seconds", cure="such as 600")
@@ -116,11 +121,15 @@ def _timeout() -> timedelta:
 
 
 @contextmanager
-def _waiting_for_others() -> Iterator[None]:
-    """Tell a lost peer or a time-out in one line; torch raises bare RuntimeErrors for both."""
+def waiting_for_others() -> Iterator[None]:
+    """Tell a lost peer or a time-out in one line; gloo raises bare RuntimeErrors that name a file of its own."""
+    from torch.distributed import DistError
+
     try:
         yield
     except RuntimeError as error:
+        if not isinstance(error, DistError) and "gloo" not in str(error):
+            raise
         world = World.from_environment()
         reason = str(error).partition("\n")[0]
         raise DistributedError(

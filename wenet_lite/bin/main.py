@@ -17,7 +17,7 @@ COMMANDS = {
     "make_list": "turn a data directory into data.list, or index a list",
     "make_shards": "pack a data directory into tar shards",
     "train": "train a model, alone or under torchrun",
-    "launch": "run a command in several processes, one a GPU",
+    "launch": "run a command in several processes, one a GPU, on one host or several",
     "plot_training": "draw runs: losses, WER, learning rate, speed and use of experts",
     "average": "average the weights of checkpoints",
     "recognize": "decode a list in one or more modes",

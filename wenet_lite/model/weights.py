@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,18 @@ def save_atomically(tree: Any, path: Path) -> None:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         cause = error.__context__
-        if isinstance(error, RuntimeError) and isinstance(
-            cause, OSError
-        ):  # torch hides a full disk behind its own error
-            raise OSError(cause.errno, cause.strerror, str(path)) from error
+        failure = cause if isinstance(error, RuntimeError) else error  # torch hides a full disk behind its own error
+        if isinstance(failure, OSError):
+            raise OSError(failure.errno, f"{failure.strerror}: {_disk_of(path)}", str(path)) from error
         raise
     temporary.replace(path)
+
+
+def _disk_of(path: Path) -> str:
+    """The disk that a file is to lie on, and what is free there."""
+    folder = path.parent.resolve()
+    mount = next(parent for parent in (folder, *folder.parents) if parent.is_mount())
+    return f"the disk at {mount} has {shutil.disk_usage(folder).free / 2**20:.0f} MB free"
 
 
 def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:

@@ -11,7 +11,7 @@ from types import FrameType
 import torch
 import torch.distributed as dist
 
-from wenet_lite.distributed import World
+from wenet_lite.distributed import World, collective_timeout, waiting_for_others
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,7 +34,10 @@ class Wishes:
     def __init__(self, world: World) -> None:
         self._mine = 0
         self._owner = os.getpid()
-        self._group = dist.new_group(backend="gloo") if world.size > 1 else None
+        self._group: dist.ProcessGroup | None = None
+        if world.size > 1:
+            with waiting_for_others():
+                self._group = dist.new_group(backend="gloo", timeout=collective_timeout())
         self._flags = torch.zeros(3, dtype=torch.uint8)
         self._travelling: dist.Work | None = None
         self._handlers = {}
@@ -57,7 +60,8 @@ class Wishes:
             return mine
         heard = 0
         if self._travelling is not None:
-            self._travelling.wait()
+            with waiting_for_others():
+                self._travelling.wait()
             heard = sum(bit for bit, flag in zip(self._BITS, self._flags.tolist()) if flag)
         self._flags = torch.tensor([bool(mine & bit) for bit in self._BITS], dtype=torch.uint8)
         self._travelling = dist.all_reduce(self._flags, dist.ReduceOp.MAX, self._group, async_op=True)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -73,8 +73,7 @@ def kill_tree(pid: int) -> None:
         pids += map(int, children.read_text().split()) if children.exists() else []
         found += 1
     for each in pids:
-        with ExitStack() as gone:
-            gone.push(lambda kind, *_: kind is ProcessLookupError)
+        with suppress(ProcessLookupError):
             os.kill(each, signal.SIGKILL)
 
 

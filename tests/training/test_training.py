@@ -1,11 +1,8 @@
 """Training survives being killed, does not depend on the number of ranks, and says what it leaves out."""
 
 import json
-import random
-import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,7 @@ from toy import ROOT, Toy, run_module
 from wenet_lite.bin import make_shards, train
 from wenet_lite.errors import CheckpointError, ConfigError, DataError
 from wenet_lite.training.average import average_checkpoints, choose_checkpoints
-from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint, load_latest
+from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint
 
 FIXED = ("model.encoder.dropout_rate=0.0", "model.encoder.positional_dropout_rate=0.0", "batch.speed_factors=[1.0]")
 LONGER = ("training.max_epochs=8",)
@@ -42,34 +39,6 @@ def undisturbed(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run_module("wenet_lite.bin.train", *toy.train_arguments(exp_dir, *LONGER))
     assert result.returncode == 0, result.stderr
     return exp_dir
-
-
-def train_with_kills(toy: Toy, exp_dir: Path, kills: int) -> None:
-    """Start, kill after a random number of updates, start again; the last time until the end."""
-    draw = random.Random(0)
-    command = [sys.executable, "-m", "wenet_lite.bin.train", *toy.train_arguments(exp_dir, *LONGER)]
-    for _ in range(kills):
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        goal = num_records(exp_dir) + draw.randint(1, 6)
-        while process.poll() is None and num_records(exp_dir) < goal:
-            time.sleep(0.002)
-        assert process.poll() is None, "the run ended before it could be killed"
-        process.kill()
-        process.wait()
-    result = run_module("wenet_lite.bin.train", *toy.train_arguments(exp_dir, *LONGER))
-    assert result.returncode == 0, result.stderr
-
-
-def num_records(exp_dir: Path) -> int:
-    path = exp_dir / "metrics.jsonl"
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def test_a_killed_run_ends_with_the_weights_of_the_undisturbed_one(toy: Toy, undisturbed: Path, tmp_path: Path) -> None:
-    train_with_kills(toy, tmp_path, kills=3)
-    assert_same_weights(final_weights(tmp_path), final_weights(undisturbed))
-    # No update is told twice.
-    assert [r["update"] for r in metrics(tmp_path)] == [r["update"] for r in metrics(undisturbed)]
 
 
 @pytest.mark.parametrize("norm", ["layer_norm", "batch_norm"])
@@ -122,16 +91,6 @@ def test_the_loss_falls(undisturbed: Path) -> None:
     assert list((undisturbed / "tensorboard").iterdir())
 
 
-def test_a_torn_checkpoint_is_passed_over(undisturbed: Path, tmp_path: Path) -> None:
-    shutil.copytree(undisturbed / "checkpoints", tmp_path / "c")
-    *_, before, newest = list_checkpoints(tmp_path / "c")
-    newest.write_bytes(newest.read_bytes()[:1000])
-    found = load_latest(tmp_path / "c")
-    assert found is not None and found.update == load_checkpoint(before).update
-    with pytest.raises(CheckpointError, match="torn"):
-        load_checkpoint(newest)
-
-
 def test_the_average_is_the_mean(undisturbed: Path) -> None:
     paths = choose_checkpoints(undisturbed / "checkpoints", 2, "best")
     states = [load_checkpoint(path).model for path in paths]
@@ -179,7 +138,8 @@ sys.exit(command.run(train.main, {toy.train_arguments(tmp_path, "training.max_ep
 """
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1, result.stderr
-    assert "File too large (free space or choose another folder)" in result.stderr.splitlines()[-1]
+    last = result.stderr.splitlines()[-1]
+    assert "File too large: the disk at " in last and last.endswith("(free space or choose another folder)")
     assert "Traceback" not in result.stderr
     assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
 

@@ -28,6 +28,14 @@ _REGROUPING_S = 60
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite launch`."""
+    args = _parse(argv)
+    os.environ[TIMEOUT_VARIABLE] = str(args.timeout)
+    # Cores are shared out between the processes; torchrun would warn that it gives each one thread.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // args.processes, 1)))
+    return _run(_torchrun_arguments(args), args.grace_period)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command.Parser(prog="launch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--nnodes", type=_nnodes, default="1", help="number of hosts, or fewest:most (default: %(default)s)"
@@ -60,10 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--rdzv-endpoint is HOST:PORT, such as node1:29400")
     if min(args.processes, args.timeout, args.grace_period, args.max_restarts + 1) < 1:
         parser.error("processes, --timeout and --grace-period are at least 1, --max-restarts is at least 0")
-    os.environ[TIMEOUT_VARIABLE] = str(args.timeout)
-    # Cores are shared out between the processes; torchrun would warn that it gives each one thread.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // args.processes, 1)))
-    return _run(_torchrun_arguments(args), args.grace_period)
+    return args
 
 
 def _nnodes(text: str) -> str:

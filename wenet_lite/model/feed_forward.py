@@ -27,9 +27,13 @@ class PositionwiseFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., dim) to (..., dim)."""
-        if self.training and not torch.jit.is_scripting() and x.device.type == "cpu":  # type: ignore[attr-defined]
+        if self.training and not torch.jit.is_scripting() and _convolves(x):  # type: ignore[attr-defined]
             return _as_convolution(self.w_2, self.dropout(self.activation(_as_convolution(self.w_1, x))))
         return self.w_2(self.dropout(self.activation(self.w_1(x))))
+
+
+def _convolves(x: Tensor) -> bool:
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _as_convolution(layer: nn.Linear, x: Tensor) -> Tensor:

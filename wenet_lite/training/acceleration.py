@@ -52,6 +52,8 @@ class Acceleration:
             for layer in model.encoder.encoders:
                 layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)
         if config.compile:
+            # One layer's code serves all of them, with and without chunks, gradients and a batch of one.
+            torch._dynamo.config.recompile_limit = 64
             for layer in layers_of(model):
                 layer.compile(dynamic=True)
 

@@ -280,8 +280,10 @@ class Trainer:
         if self.update_in_epoch == plan.num_updates:
             self.epoch, self.update_in_epoch = self.epoch + 1, 0
         averaged = self.average.applied_to(self.model) if self.average is not None else nullcontext()
-        with averaged, self.acceleration.autocast():
-            dev, samples = self.recipe.validator.measure(self.model, in_step=self.parallel.in_step)
+        with averaged:
+            dev, samples = self.recipe.validator.measure(
+                self.model, in_step=self.parallel.in_step, autocast=self.acceleration.autocast
+            )
         self.history.append(dev)
         if self.monitor:
             self.monitor.record_dev(self.update, self.epoch, self.history, samples, self._hours())

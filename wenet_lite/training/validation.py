@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -75,13 +76,20 @@ class Validator:
         self._shown = {dataset.manifest[int(index)].key for index in sorted(epoch.indices.tolist())[:_SAMPLES]}
 
     @torch.no_grad()
-    def measure(self, model: AsrModel, *, in_step: bool = False) -> tuple[dict[str, float], list[Sample]]:
+    def measure(
+        self,
+        model: AsrModel,
+        *,
+        in_step: bool = False,
+        autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> tuple[dict[str, float], list[Sample]]:
         """Mean losses an utterance with full context, by name, and the WER of greedy CTC in percent (of characters
         where the transcripts have no blanks).
 
         Args:
             model: to be measured; left in eval mode.
             in_step: whether every rank must run as many forward passes as the others.
+            autocast: the context in which the model computes.
         Returns:
             results, the same on every rank, the total loss as `loss`; and samples, on all ranks.
         Raises:
@@ -101,9 +109,10 @@ class Validator:
                 continue
             batch = (batch if heard else silent_batch()).to(self.device)
             features, lens = self.fbank(batch.waveforms, batch.num_samples)
-            losses, log_probs, encoder_lens = model.losses_and_posteriors(
-                features, lens, batch.tokens, batch.token_lens
-            )
+            with autocast():
+                losses, log_probs, encoder_lens = model.losses_and_posteriors(
+                    features, lens, batch.tokens, batch.token_lens
+                )
             if not heard:
                 continue
             values = {"loss": losses.total, **losses.parts, "utterances": torch.ones_like(losses.total)}

@@ -15,6 +15,7 @@ train_config=
 exp_name=
 init_from=
 init_partial=false
+allow_config_change=false
 nbpe=
 data_type=raw
 average_num=
@@ -42,6 +43,8 @@ Options, with their defaults in brackets; paths are relative to where you stand:
   --exp-name NAME        folder of the run in egs/librispeech/exp [<corpus>_<configuration>]
   --init-from CKPT       weights that training starts from, beside their units.txt [drawn ones]
   --init-partial BOOL    true accepts that --init-from leaves tensors over [$init_partial]
+  --allow-config-change BOOL
+                         true lets a run go on with another configuration than it had [$allow_config_change]
   --nbpe N               pieces of the BPE model [the corpus's own]
   --data-type raw|shard  lists of files, or tar shards of a thousand utterances [$data_type]
   --average-num N        checkpoints to average [the corpus's own]
@@ -208,6 +211,7 @@ stage_4() { # training
   fi
   if [[ -n $init_from ]]; then options+=(--init-from "$init_from"); fi
   if $init_partial; then options+=(--init-partial); fi
+  if $allow_config_change; then options+=(--allow-config-change); fi
   for setting in "${settings[@]}"; do options+=(--set "$setting"); done
   logged stage4 "${launcher[@]}" wenet_lite.bin.train --config "$train_config" \
     --train-data "$(list_of "$train")" --dev-data "$(list_of "$dev")" --lang-dir "$lang" --cmvn "$train/global_cmvn" \

@@ -126,9 +126,9 @@ def test_the_weights_to_start_from_are_handed_to_training(recipe: Path, tmp_path
         (recipe / "data" / name).touch()
     (tmp_path / "base.pt").touch()
     options = ("--stage", "4", "--stop-stage", "4", "--num-gpus", "0", "--nproc", "1", "--init-from", "base.pt")
-    complaint(recipe, *options, "--init-partial", "true", cwd=tmp_path)
+    complaint(recipe, *options, "--init-partial", "true", "--allow-config-change", "true", cwd=tmp_path)
     command = (recipe / "exp/smoke_smoke/log/stage4.log").read_text().splitlines()[0]
-    assert f" --init-from {tmp_path}/base.pt --init-partial" in command
+    assert f" --init-from {tmp_path}/base.pt --init-partial --allow-config-change" in command
 
 
 def test_the_root_script_hands_its_options_on(recipe: Path, tmp_path: Path) -> None:

@@ -43,8 +43,7 @@ Options, with their defaults in brackets; paths are relative to where you stand:
   --exp-name NAME        folder of the run in egs/librispeech/exp [<corpus>_<configuration>]
   --init-from CKPT       weights that training starts from, beside their units.txt [drawn ones]
   --init-partial BOOL    true accepts that --init-from leaves tensors over [$init_partial]
-  --allow-config-change BOOL
-                         true lets a run go on with another configuration than it had [$allow_config_change]
+  --allow-config-change BOOL  true lets a run go on with another configuration [$allow_config_change]
   --nbpe N               pieces of the BPE model [the corpus's own]
   --data-type raw|shard  lists of files, or tar shards of a thousand utterances [$data_type]
   --average-num N        checkpoints to average [the corpus's own]

@@ -78,6 +78,11 @@ def test_a_changed_run_goes_on_only_when_that_is_wanted(toy: Toy, tmp_path: Path
     (tmp_path / "data.list").write_text("".join(reversed(lines)))
     arguments = toy.train_arguments(tmp_path / "exp", "training.max_epochs=2")
     arguments[arguments.index("--train-data") + 1] = str(tmp_path / "data.list")
+    cosine = toy.train_arguments(tmp_path / "exp", "training.max_epochs=2", "training.schedule.type=cosine")
+    with pytest.raises(
+        ConfigError, match=r"training\.max_epochs: 1 -> 2; training\.schedule\.type: warmuplr -> cosine"
+    ):
+        train.main(cosine)
     with pytest.raises(ConfigError, match="the training data: utterances or transcripts are not those of the list"):
         train.main(arguments)
     assert len(metrics(tmp_path / "exp", "dev")) == 1

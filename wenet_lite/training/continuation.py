@@ -14,7 +14,7 @@ from wenet_lite.distributed import World
 from wenet_lite.errors import ConfigError
 from wenet_lite.model.architecture import refuse_other_architecture
 from wenet_lite.training.checkpoint import Checkpoint, load_latest
-from wenet_lite.training.training_config import FREE_TO_CHANGE
+from wenet_lite.training.training_config import FREE_TO_CHANGE, SETS_THE_END
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,7 +50,10 @@ def load_continuation(
     refuse_other_architecture(changes, folder)
     if data != checkpoint.data:
         changes.append("the training data: utterances or transcripts are not those of the list as it was")
-    serious = [change for change in changes if change.split(":", 1)[0] not in FREE_TO_CHANGE]
+    free = set(FREE_TO_CHANGE)
+    if resolved["training"]["schedule"]["type"] == "cosine":
+        free -= SETS_THE_END
+    serious = [change for change in changes if change.split(":", 1)[0] not in free]
     if serious and not allow_change:
         raise ConfigError(
             f"the run has changed since its last checkpoint: {'; '.join(serious)}",

@@ -92,3 +92,6 @@ FREE_TO_CHANGE = (
     "training.profile_updates",
 )
 """What may change between two parts of a run; the weights do not depend on it but for rounding and the run's length."""
+
+SETS_THE_END = {"training.max_epochs", "training.max_updates"}
+"""What the learning rate of a cosine depends on."""

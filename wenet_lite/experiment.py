@@ -29,7 +29,7 @@ from wenet_lite.text.rules import TextRules
 from wenet_lite.text.tokenizer import UNKNOWN, WORD_START, Tokenizer, copy_lang_files, load_tokenizer
 from wenet_lite.training.continuation import fingerprint
 from wenet_lite.training.initialization import initialize, log_initialization
-from wenet_lite.training.trainer import Recipe
+from wenet_lite.training.recipe import Recipe
 from wenet_lite.training.training_config import TrainingConfig
 from wenet_lite.training.validation import Validator
 

@@ -56,7 +56,7 @@ def test_dev_audio_that_is_gone_is_an_error_not_a_crash(toy: Toy, tmp_path: Path
     (tmp_path / "data.list").write_text("".join(json.dumps(line) + "\n" for line in lines))
     arguments = toy.train_arguments(tmp_path / "exp", "training.max_epochs=1", "batch.batch_size=1")
     arguments[arguments.index("--dev-data") + 1] = str(tmp_path / "data.list")
-    with pytest.raises(DataError, match=r"1 of 6 dev utterances could not be read.*gone\.wav"):
+    with pytest.raises(DataError, match=r"1 of 6 dev utterances cannot be used.*gone\.wav"):
         train.main(arguments)
 
 

@@ -115,7 +115,7 @@ def test_unreadable_audio_is_listed_and_too_much_of_it_is_an_error(
     (tmp_path / "data.list").write_text("\n".join([json.dumps(damaged), *lines[1:]]) + "\n")
     arguments = toy.train_arguments(tmp_path / "exp", "training.max_epochs=1")
     arguments[arguments.index("--train-data") + 1] = str(tmp_path / "data.list")
-    with pytest.raises(DataError, match=r"1 of 24 utterances cannot be used.*gone\.wav: no such audio file"):
+    with pytest.raises(DataError, match=r"1 of 24 training utterances cannot be used.*gone\.wav: no such audio file"):
         train.main(arguments)
     assert train.main([*arguments, "--set", "training.max_bad_fraction=0.1"]) == 0
     assert f"utterance {damaged['key']} left out" in caplog.text

@@ -67,12 +67,16 @@ class Wishes:
         self._travelling = dist.all_reduce(self._flags, dist.ReduceOp.MAX, self._group, async_op=True)
         return heard
 
-    def close(self) -> None:
-        """End what is under way, and give the signals back."""
-        if self._travelling is not None:
-            self._travelling.wait()
+    def release_signals(self) -> None:
+        """Signals have the effect again that they have without us."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        if self._travelling is not None:
+            with waiting_for_others():
+                self._travelling.wait()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         signal.signal(number, self._handlers[signal.Signals(number)])

@@ -6,22 +6,19 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from wenet_lite.data.batch_plan import BatchPlan, EpochPlan
-from wenet_lite.data.dataset import Batch, SpeechDataset, silent_batch
+from wenet_lite.data.batch_plan import EpochPlan
+from wenet_lite.data.dataset import Batch, silent_batch
 from wenet_lite.data.draws import utterance_draws
-from wenet_lite.distributed import World, gather_objects
-from wenet_lite.errors import DataError, WenetLiteError
-from wenet_lite.features.fbank import Fbank
+from wenet_lite.distributed import World
+from wenet_lite.errors import WenetLiteError
 from wenet_lite.features.spec_augment import spec_augment, spec_sub, spec_trim
-from wenet_lite.model.asr_model import AsrModel, Losses
+from wenet_lite.model.asr_model import Losses
 from wenet_lite.model.mask import TrainingChunk, draw_training_chunk
 from wenet_lite.training.acceleration import Acceleration
 from wenet_lite.training.bad_updates import BadUpdates
@@ -32,48 +29,16 @@ from wenet_lite.training.interruption import Wishes
 from wenet_lite.training.meter import Meter
 from wenet_lite.training.monitor import Monitor
 from wenet_lite.training.optimizer import freeze
-from wenet_lite.training.parallel import (
-    build_parallel,
-    load_optimizer_state,
-    optimizer_state,
-    put,
-    whole_on_cpu,
-)
+from wenet_lite.training.parallel import build_parallel
 from wenet_lite.training.profiler import Profiler
+from wenet_lite.training.recipe import Recipe
 from wenet_lite.training.schedule import learning_rate
+from wenet_lite.training.snapshot import restore, snapshot
 from wenet_lite.training.step import Stepper
-from wenet_lite.training.training_config import TrainingConfig
-from wenet_lite.training.validation import Validator
+from wenet_lite.training.unreadable import report_unreadable
 from wenet_lite.training.weight_average import WeightAverage
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a run trains, and on what.
-
-    Attributes:
-        model: on its device already.
-        fbank: the front end, on the same device.
-        dataset: training utterances.
-        plan: their batches.
-        data: fingerprint of them.
-        validator: measures the dev set.
-        config: the trainer's options.
-        seed: of every draw.
-        resolved: the whole configuration as plain mappings, kept in checkpoints.
-    """
-
-    model: AsrModel
-    fbank: Fbank
-    dataset: SpeechDataset
-    plan: BatchPlan
-    data: str
-    validator: Validator
-    config: TrainingConfig
-    seed: int
-    resolved: dict[str, Any]
 
 
 class Trainer:
@@ -138,13 +103,16 @@ class Trainer:
     def run(self) -> bool:
         """Train to the end; whether it was reached: a run that a signal has stopped can go on."""
         stopped = False
-        while not stopped and not self._is_finished():
-            plan = self.recipe.plan.epoch(self.epoch)
-            stopped = self._train_epoch(plan)
-            if stopped:
-                self._save(None)
-            else:
-                self._finish_epoch(plan)
+        try:
+            while not stopped and not self._is_finished():
+                plan = self.recipe.plan.epoch(self.epoch)
+                stopped = self._train_epoch(plan)
+                if stopped:
+                    self._save(None)
+                else:
+                    self._finish_epoch(plan)
+        finally:
+            self.wishes.release_signals()
         self._close()
         return not stopped
 
@@ -167,7 +135,12 @@ class Trainer:
             self._after_update(plan)
             stopped = self._heed_wishes()
         self.meter.stop()
-        self._report_failed(failed)
+        manifest = self.recipe.dataset.manifest
+        total = len(manifest) + len(manifest.rejected)
+        report_unreadable(
+            failed, self.world, kind="training", total=total, left_out=total - len(self.recipe.plan.kept),
+            max_bad_fraction=self.config.max_bad_fraction,
+        )  # fmt: skip
         return stopped
 
     def _batches(self, plan: EpochPlan) -> Iterator[Batch]:
@@ -313,32 +286,9 @@ class Trainer:
             return TrainingChunk()
         return draw_training_chunk(self.recipe.seed, self.update, dynamic_left=encoder.use_dynamic_left_chunk)
 
-    def _report_failed(self, failed: dict[str, str]) -> None:
-        """List what could not be read; too much of it, with what the plan left out, is an error."""
-        merged = {key: reason for part in gather_objects(failed, self.world) for key, reason in part.items()}
-        if self.world.is_main:
-            for key, reason in sorted(merged.items()):
-                _LOG.warning("utterance %s left out: %s", key, reason)
-        total = len(self.recipe.dataset.manifest) + len(self.recipe.dataset.manifest.rejected)
-        bad = total - len(self.recipe.plan.kept) + len(merged)
-        if merged and bad > self.config.max_bad_fraction * total:
-            example = min(merged.values())
-            raise DataError(
-                f"{bad} of {total} utterances cannot be used, more than training.max_bad_fraction "
-                f"{self.config.max_bad_fraction}; {len(merged)} could not be read, such as {example}"
-            )
-
     def _save(self, dev: dict[str, float] | None) -> None:
         """Hand a copy of everything to the writer; every rank takes part, and the main one has it written."""
-        state = self.model.state_dict()  # shares its tensors out again where they had been gathered
-        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
-        tree = {
-            "model": state,
-            "optimizer": optimizer_state(self.stepper.optimizer, names),
-            "stepper": self.stepper.state(),
-            "average": self.average.state_dict() if self.average is not None else {},
-        }
-        copies = whole_on_cpu(tree, self.world)
+        copies = snapshot(self.model, self.stepper, self.average, self.world)
         self._saved = time.monotonic()
         if self.writer:
             self.writer.write(
@@ -357,12 +307,7 @@ class Trainer:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         """Go on where a checkpoint was saved."""
-        for name, tensor in self.model.state_dict().items():
-            put(tensor, checkpoint.model[name])
-        load_optimizer_state(self.stepper.optimizer, self.model.named_parameters(), checkpoint.optimizer)
-        self.stepper.load_state(checkpoint.stepper)
-        if self.average is not None:
-            self.average.load_state_dict(checkpoint.average)
+        restore(checkpoint, self.model, self.stepper, self.average)
         self.update, self.epoch = checkpoint.update, checkpoint.epoch
         self.update_in_epoch, self.seconds = checkpoint.update_in_epoch, checkpoint.seconds
         self.history = list(checkpoint.history)

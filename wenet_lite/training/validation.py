@@ -14,10 +14,10 @@ from wenet_lite.data.batch_plan import BatchPlan
 from wenet_lite.data.dataset import Batch, SpeechDataset, silent_batch
 from wenet_lite.decoding.ctc_greedy import CtcGreedySearch
 from wenet_lite.distributed import World, gather_objects, sum_over_ranks
-from wenet_lite.errors import DataError
 from wenet_lite.features.fbank import Fbank
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.scoring.wer import Unit, align, split_units
+from wenet_lite.training.unreadable import report_unreadable
 
 _LOG = logging.getLogger(__name__)
 _SAMPLES = 3
@@ -127,7 +127,10 @@ class Validator:
                 if key in self._shown:
                     posteriors = log_probs[i, : encoder_lens[i]].exp().cpu()
                     samples.append(Sample(key, refs[i], hyps[i], posteriors))
-        self._report_failed(failed)
+        report_unreadable(
+            failed, self.world, kind="dev", total=len(self.dataset.manifest), left_out=0,
+            max_bad_fraction=self.max_bad_fraction,
+        )  # fmt: skip
         totals = torch.stack(list(sums.values()))
         if self.world.size > 1:
             sum_over_ranks([totals])
@@ -141,13 +144,3 @@ class Validator:
         yield from self.dataset.load(self._share, self.num_workers)
         for _ in range(self._most - len(self._share) if in_step else 0):
             yield replace(silent_batch(), keys=[])
-
-    def _report_failed(self, failed: dict[str, str]) -> None:
-        merged = {key: reason for part in gather_objects(failed, self.world) for key, reason in part.items()}
-        if self.world.is_main:
-            for key, reason in sorted(merged.items()):
-                _LOG.warning("dev utterance %s left out: %s", key, reason)
-        total = len(self.dataset.manifest)
-        if len(merged) > self.max_bad_fraction * total:
-            message = f"{len(merged)} of {total} dev utterances could not be read, more than training.max_bad_fraction"
-            raise DataError(f"{message} {self.max_bad_fraction}; such as {min(merged.values())}")

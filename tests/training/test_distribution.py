@@ -61,14 +61,24 @@ def test_ranks_take_the_updates_of_one(
         torch.testing.assert_close(found.optimizer[name]["exp_avg"], state["exp_avg"], rtol=1e-3, atol=1e-4)
 
 
-def test_a_sharded_run_goes_on_alone(toy: Toy, alone: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_with_any_ranks_and_either_distribution(toy: Toy, alone: Path, tmp_path: Path) -> None:
     """Checkpoints know nothing of ranks."""
-    arguments = toy.train_arguments(tmp_path, *FIXED, "training.distribution=fsdp", "training.max_updates=11")
-    assert run_module("wenet_lite.bin.train", *arguments, processes=2).returncode == 0
-    assert len(losses(tmp_path)) == 11
-    result = run_module("wenet_lite.bin.train", *toy.train_arguments(tmp_path, *FIXED))
-    assert result.returncode == 0, result.stderr
+    sharded = "training.distribution=fsdp"
+    for updates, processes, settings in ((6, 1, ()), (11, 2, (sharded,)), (16, 3, ()), (20, 2, (sharded,))):
+        arguments = toy.train_arguments(tmp_path, *FIXED, *settings, f"training.max_updates={updates}")
+        result = run_module("wenet_lite.bin.train", *arguments, processes=processes)
+        assert result.returncode == 0, result.stderr
+        assert len(losses(tmp_path)) == updates
     assert losses(tmp_path) == pytest.approx(losses(alone), rel=1e-5)
+
+
+def test_experts_that_hear_nothing_on_a_rank_do_not_stop_sharded_ones(toy: Toy, tmp_path: Path) -> None:
+    moe = "model.encoder.moe={num_experts: 3, embedding_num_blocks: 1, embedding_linear_units: 16}"
+    for name, processes, settings in (("one", 1, ()), ("three", 3, ("training.distribution=fsdp",))):
+        arguments = toy.train_arguments(tmp_path / name, *FIXED, moe, *settings, "training.max_updates=4")
+        result = run_module("wenet_lite.bin.train", *arguments, processes=processes)
+        assert result.returncode == 0, result.stderr
+    assert losses(tmp_path / "three") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
 
 
 @pytest.mark.parametrize("sizes", [(6,), (2, 4), (1, 1, 1, 1, 1, 1)])

@@ -73,16 +73,15 @@ class Monitor:
                     _LOG.warning("%s", warning)
 
     def record_dev(
-        self, update: int, epoch: int, history: Sequence[Mapping[str, float]], samples: Sequence[Sample], hours: float
+        self, update: int, history: Sequence[Mapping[str, float]], samples: Sequence[Sample], hours: float
     ) -> None:
         """Write the newest dev results, a summary of the epoch, and what some utterances were heard as."""
         dev = history[-1]
-        self.record("dev", update, {"epoch": epoch, **dev})
-        results = [results[self._best_by] for results in history]
-        best = min(range(len(results)), key=results.__getitem__)
+        self.record("dev", update, dev)
+        best = min(history, key=lambda results: results[self._best_by])
         self._say(
-            f"epoch {epoch} of {self._max_epochs}: dev loss {dev['loss']:.4g}, WER {dev['wer']:.2f} % (greedy CTC); "
-            f"best {self._best_by} {results[best]:.4g} after epoch {best + 1}; {hours:.2f} h so far"
+            f"epoch {dev['epoch']:.3g} of {self._max_epochs}: dev loss {dev['loss']:.4g}, WER {dev['wer']:.2f} % "
+            f"(greedy CTC); best {self._best_by} {best[self._best_by]:.4g} after epoch {best['epoch']:.3g}; {hours:.2f} h so far"
         )
         for sample in samples:
             self._writer.add_text(f"sample/{sample.key}", f"{sample.reference}\n\n{sample.hypothesis}", update)

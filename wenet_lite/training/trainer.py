@@ -87,6 +87,7 @@ class Trainer:
             self._restore(checkpoint)
 
         self.bad_updates = BadUpdates(self.config.max_bad_updates, device)
+        self.skipped = 0
         self.meter = Meter.of_model(self.model, device)
         self.profiler = Profiler(exp_dir / "profile", self.config.profile_updates, world)
         self.wishes = Wishes(world)
@@ -242,14 +243,16 @@ class Trainer:
     def _record(self, plan: EpochPlan) -> None:
         """Tell what has happened since the last time; here ranks wait for each other and for their GPUs."""
         metrics = self.meter.read(self.world)
-        metrics["bad_updates"] = self.bad_updates.report(self.world)
+        metrics["bad_updates"] = self.skipped + self.bad_updates.report(self.world)
+        self.skipped = 0
         if self.monitor:
             progress = self.epoch + self.update_in_epoch / plan.num_updates
             self.monitor.record("train", self.update, {"epoch": progress, **metrics, "padding": plan.padding})
 
     def _finish_epoch(self, plan: EpochPlan) -> None:
         """Measure the dev set and save."""
-        self.bad_updates.report(self.world)
+        self.skipped += self.bad_updates.report(self.world)
+        progress = self.epoch + self.update_in_epoch / plan.num_updates
         if self.update_in_epoch == plan.num_updates:
             self.epoch, self.update_in_epoch = self.epoch + 1, 0
         averaged = self.average.applied_to(self.model) if self.average is not None else nullcontext()
@@ -257,9 +260,10 @@ class Trainer:
             dev, samples = self.recipe.validator.measure(
                 self.model, in_step=self.parallel.in_step, autocast=self.acceleration.autocast
             )
+        dev = {"epoch": progress, **dev}
         self.history.append(dev)
         if self.monitor:
-            self.monitor.record_dev(self.update, self.epoch, self.history, samples, self._hours())
+            self.monitor.record_dev(self.update, self.history, samples, self._hours())
         self._save(dev)
 
     def _is_over(self) -> bool:

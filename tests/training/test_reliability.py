@@ -128,6 +128,13 @@ def test_a_second_run_in_the_folder_is_refused(toy: Toy, tmp_path: Path) -> None
     assert train.main(toy.train_arguments(tmp_path, *LONGER)) == 0
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(toy: Toy, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run_module("wenet_lite.bin.train", *toy.train_arguments(tmp_path / "file" / "exp"))
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith(f"train: {tmp_path}/file/exp: Not a directory")
+
+
 def test_damage_and_older_formats_are_passed_over(
     undisturbed: dict[int, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

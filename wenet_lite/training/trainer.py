@@ -99,7 +99,7 @@ class Trainer:
                 exp_dir / "checkpoints", self.config.keep_checkpoints, self.config.keep_best, self.config.best_by
             )
         self._began = self._saved = time.monotonic()
-        self._time_is_up = 0 < self.config.max_hours < self._hours()
+        self._time_is_up = 0 < self.config.max_hours < self.seconds / 3600
 
     def run(self) -> bool:
         """Train to the end; whether it was reached: a run that a signal has stopped can go on."""
@@ -172,7 +172,7 @@ class Trainer:
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.update) * 1_009 + number)
         with self.acceleration.explain_memory(batch):
             losses = self._losses(batch.to(self.device), chunk)
-            share = losses.total.sum() * int(heard) / plan.num_utterances(self.update_in_epoch)
+            share = losses.total.sum() * int(heard) / max(plan.num_utterances(self.update_in_epoch), 1)
             (share * self.stepper.loss_scale).backward()
         if heard:
             self.meter.add(losses, batch.num_samples)

@@ -81,7 +81,8 @@ class Monitor:
         best = min(history, key=lambda results: results[self._best_by])
         self._say(
             f"epoch {dev['epoch']:.3g} of {self._max_epochs}: dev loss {dev['loss']:.4g}, WER {dev['wer']:.2f} % "
-            f"(greedy CTC); best {self._best_by} {best[self._best_by]:.4g} after epoch {best['epoch']:.3g}; {hours:.2f} h so far"
+            f"(greedy CTC); best {self._best_by} {best[self._best_by]:.4g} after epoch {best['epoch']:.3g}; "
+            f"{hours:.2f} h so far"
         )
         for sample in samples:
             self._writer.add_text(f"sample/{sample.key}", f"{sample.reference}\n\n{sample.hypothesis}", update)

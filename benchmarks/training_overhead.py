@@ -1,0 +1,222 @@
+"""The trainer's own cost: over a bare loop, and of its checkpoints."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from measure import Row
+from torch import nn
+from training_workload import CPU, STEADY, HeldDataset, experiment, lengths_like_speech, noise_corpus, recipe_of
+
+from wenet_lite.data.dataset import Batch, SpeechDataset
+from wenet_lite.data.draws import utterance_draws
+from wenet_lite.distributed import World
+from wenet_lite.experiment import ExperimentConfig
+from wenet_lite.features.spec_augment import spec_augment
+from wenet_lite.model.mask import draw_training_chunk
+from wenet_lite.training.checkpoint import list_checkpoints, update_of
+from wenet_lite.training.optimizer import build_optimizer
+from wenet_lite.training.trainer import Recipe, Trainer
+
+TURN = 5
+"""Updates of the trainer, and then of the bare loop."""
+
+
+class BareLoop:
+    """Front end, SpecAugment, forward, backward, clip, step: what a training loop cannot do without."""
+
+    def __init__(self, config: ExperimentConfig, recipe: Recipe) -> None:
+        self.recipe, self.model, self.fbank = recipe, recipe.model.train(), recipe.fbank.train()
+        self.optimizer = build_optimizer(self.model, config.training.optimizer)
+        self.dynamic_left = config.model.encoder.use_dynamic_left_chunk
+        self.done = 0
+
+    def update(self, batches: Sequence[Batch]) -> None:
+        recipe, config = self.recipe, self.recipe.config
+        chunk = draw_training_chunk(recipe.seed, self.done, dynamic_left=self.dynamic_left)
+        utterances = sum(len(batch.keys) for batch in batches)
+        for batch in batches:
+            features, lens = self.fbank(batch.waveforms, batch.num_samples)
+            taken = zip(batch.occurrences, batch.keys)
+            draws = [utterance_draws(recipe.seed, occurrence, key, "spectrum") for occurrence, key in taken]
+            assert config.spec_augment is not None
+            view = spec_augment(features, lens, self.model.encoder.global_cmvn.mean, config.spec_augment, draws)
+            losses = self.model(view, lens, batch.tokens, batch.token_lens, chunk.size, chunk.num_left_chunks)
+            (losses.total.sum() / utterances).backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.done += 1
+
+
+class TakingTurns(HeldDataset):
+    """Hands batches to the trainer; every few updates a bare loop catches up on them. Clocks both, epoch by epoch.
+
+    The trainer's epoch lasts until its next one begins, so with the records, and with all of its checkpoint that the
+    trainer waits for; of what is written in the background both have their part.
+    """
+
+    def __init__(self, dataset: SpeechDataset, bare: BareLoop, micro_batches_per_update: int) -> None:
+        super().__init__(dataset)
+        self.bare, self.micro_batches = bare, micro_batches_per_update
+        self.trainer_seconds: list[float] = []
+        self.bare_seconds: list[float] = []
+        self._pending: list[tuple[int, Sequence[Batch]]] = []
+        self._resumed: float | None = None
+
+    def load(self, *args: object, **options: object) -> Iterable[Batch]:
+        self.stop()
+        return super().load(*args, **options)  # type: ignore[arg-type]
+
+    def hand_out(self, batches: Sequence[Batch]) -> Iterator[Batch]:
+        epoch = len(self.trainer_seconds)
+        self.trainer_seconds.append(0.0)
+        self.bare_seconds.append(0.0)
+        self._resumed = time.perf_counter()
+        for number in range(len(batches) // self.micro_batches):
+            if number and number % TURN == 0:
+                self.stop()
+                self.catch_up()
+                self._resumed = time.perf_counter()
+            update = batches[number * self.micro_batches :][: self.micro_batches]
+            self._pending.append((epoch, update))
+            yield from update
+
+    def stop(self) -> None:
+        """The trainer's turn is over."""
+        if self._resumed is not None:
+            self.trainer_seconds[-1] += time.perf_counter() - self._resumed
+            self._resumed = None
+
+    def catch_up(self) -> None:
+        """The bare loop's turn: the updates that the trainer has done."""
+        for epoch, batches in self._pending:
+            started = time.perf_counter()
+            self.bare.update(batches)
+            self.bare_seconds[epoch] += time.perf_counter() - started
+        self._pending.clear()
+
+
+def measure_overhead(repeats: int) -> Iterator[Row]:
+    """Epochs of the trainer against those of a bare loop, on the smoke configuration, after one that does not count."""
+    torch.set_num_threads(1)
+    config = experiment("smoke", *STEADY, f"training.max_epochs={repeats + 1}")
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = noise_corpus(Path(folder), lengths_like_speech(1.0, 3.3))
+        recipe = recipe_of(config, manifest, 31)
+        bare = BareLoop(config, recipe_of(config, manifest, 31))
+        turns = TakingTurns(recipe.dataset, bare, config.batch.micro_batches_per_update)
+        Trainer(replace(recipe, dataset=turns), None, Path(folder), World(), CPU).run()
+        turns.stop()
+        turns.catch_up()
+    pairs = list(zip(turns.trainer_seconds, turns.bare_seconds))[1:]
+    overhead = statistics.median(trainer / alone for trainer, alone in pairs) - 1
+    updates = bare.done // (repeats + 1)
+    per_update = " against ".join(f"{1e3 * statistics.median(side) / updates:.0f}" for side in zip(*pairs))
+    subject = f"training loop over a bare one, smoke, a checkpoint in {updates} updates"
+    yield Row(subject, "3 % more", f"{100 * overhead:+.1f} % ({per_update} ms an update)", overhead <= 0.03)
+
+
+@dataclass(frozen=True)
+class Saving:
+    """How a checkpoint is measured.
+
+    Attributes:
+        name: configuration.
+        vocab_size: units of its corpus.
+        settings: that make its updates short.
+        seconds: of each utterance.
+        utterances: of an update.
+        window: updates in which a checkpoint is sure to be written; as many follow without one.
+        interval: updates between two checkpoints of the recipe.
+    """
+
+    name: str
+    vocab_size: int
+    settings: tuple[str, ...]
+    seconds: float
+    utterances: int
+    window: int
+    interval: int
+
+
+SAVINGS = (
+    Saving("smoke", 31, ("batch.batch_size=4",), 4.4, 8, 12, 310),
+    Saving("u2pp_conformer", 5002, ("batch.batch_size=1", "batch.micro_batches_per_update=1"), 5.0, 1, 12, 1000),
+)
+"""An epoch of the smoke corpus has 310 updates; `u2pp_conformer` saves every 1000, each of 1280 s of audio."""
+
+
+class Clock(HeldDataset):
+    """Notes when the trainer asks for the first batch of each update."""
+
+    def __init__(self, dataset: SpeechDataset, micro_batches_per_update: int) -> None:
+        super().__init__(dataset)
+        self.micro_batches = micro_batches_per_update
+        self.times: list[float] = []
+
+    def hand_out(self, batches: Sequence[Batch]) -> Iterator[Batch]:
+        for number, batch in enumerate(batches):
+            if number % self.micro_batches == 0:
+                self.times.append(time.time())
+            yield batch
+
+
+def measure_checkpoints(repeats: int) -> Iterator[Row]:
+    """What checkpoints cost, while there is a core that is idle, and while there is none."""
+    for saving in SAVINGS:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            yield from cost_of_checkpoints(saving, repeats, f"{saving.name}, {threads} of 2 cores busy")
+
+
+def cost_of_checkpoints(saving: Saving, repeats: int, where: str) -> list[Row]:
+    """Windows of updates at whose beginning a checkpoint is saved, each against the window without one after it."""
+    period = 2 * saving.window
+    config = experiment(
+        saving.name, *STEADY, *saving.settings, "batch.speed_factors=[1.0]", "model.encoder.use_dynamic_chunk=false",
+        "training.max_epochs=1", f"training.checkpoint_interval={period}", f"training.keep_checkpoints={repeats + 2}",
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = noise_corpus(Path(folder), [saving.seconds] * ((repeats + 1) * period * saving.utterances))
+        recipe = recipe_of(config, manifest, saving.vocab_size)
+        clock = Clock(recipe.dataset, config.batch.micro_batches_per_update)
+        Trainer(replace(recipe, dataset=clock), None, Path(folder), World(), CPU).run()
+        # The last one is saved at the end of the epoch, after which there are no updates.
+        paths = list_checkpoints(Path(folder) / "checkpoints")[:repeats]
+        written = {update_of(path): path.stat().st_ctime for path in paths}
+        megabytes = paths[0].stat().st_size / 1e6
+    times = np.array(clock.times)
+    seconds = np.diff(times)
+    waits, slowdowns, writing, losses = [], [], [], []
+    for update, end in written.items():  # saved between times[update - 1] and times[update]
+        with_saving, quiet = (
+            seconds[update - 1 :][: saving.window],
+            seconds[update - 1 + saving.window :][: saving.window],
+        )
+        usual = statistics.median(quiet)
+        busy = with_saving[1:][times[update : update + saving.window - 1] < end]
+        if len(busy) == saving.window - 1:
+            raise SystemExit(
+                f"{where}: {saving.window} updates are over before a checkpoint is written: raise `window`"
+            )
+        waits.append(with_saving[0] - usual)
+        writing.append(end - times[update])
+        slowdowns.append(busy.mean() / usual if len(busy) else 1.0)
+        losses.append(with_saving.sum() - quiet.sum())
+    usual, lost = float(np.median(seconds)), statistics.median(losses)
+    share = lost / (saving.interval * usual)
+    slower = f"{statistics.median(slowdowns):.2f}x for {statistics.median(writing):.2f} s ({megabytes:.0f} MB)"
+    cost = f"{100 * share:+.2f} % ({lost:.2f} s; an update of {usual:.2f} s)"
+    return [
+        Row(f"wait of the update that saves, {where}", "none", f"{statistics.median(waits):.2f} s", True),
+        Row(f"updates while a checkpoint is written, {where}", "none", slower, True),
+        Row(f"a checkpoint in {saving.interval} updates, {where}", "5 %", cost, share <= 0.05),
+    ]

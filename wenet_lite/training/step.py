@@ -45,19 +45,17 @@ class Stepper:
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self.loss_scale = torch.tensor(_FIRST_SCALE if scaled else 1.0, device=device)
         self._since_growth = torch.zeros((), device=device)
-        for parameter in self._parameters:  # a rank may have no utterance in its first update
-            parameter.grad = torch.zeros_like(parameter)
 
     @torch.no_grad()
     def step(self, rate: float) -> tuple[Tensor, Tensor]:
-        """Move the weights by the gradients that backward passes have summed, and set these to zero.
+        """Move the weights by the gradients that backward passes have summed, and drop these.
 
         Args:
             rate: learning rate.
         Returns:
             the norm of the gradient before it was clipped, and whether the update was skipped; scalars on the device.
         """
-        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        gradients = [self._gradient(parameter) for parameter in self._parameters]
         self._parallel.reduce(gradients)
         norm = whole(nn.utils.get_total_norm(gradients)) / self.loss_scale
         skipped = ~torch.isfinite(norm)
@@ -67,8 +65,15 @@ class Stepper:
         self._apply(skipped)
         if self._scaled:
             self._rescale(skipped)
-        self.optimizer.zero_grad(set_to_none=False)
+        self.optimizer.zero_grad()
         return norm, skipped
+
+    @staticmethod
+    def _gradient(parameter: nn.Parameter) -> Tensor:
+        """Zero where there is none: a rank may have had no utterance."""
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        return parameter.grad
 
     def _apply(self, skipped: Tensor) -> None:
         if getattr(self.optimizer, "_step_supports_amp_scaling", False):

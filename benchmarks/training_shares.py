@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -104,22 +104,11 @@ class EndOfTraining:
         return {"loss": 0.0, "wer": 0.0}, []
 
 
-@dataclass(frozen=True)
-class Processes:
-    """Number of processes, and threads of each."""
-
-    count: int
-    threads: int
-
-    def __str__(self) -> str:
-        return f"{self.count} of {self.threads} thread{'s' if self.threads > 1 else ''}"
-
-
-def train(rank: int, processes: Processes, port: int, name: str, data_list: Path, updates: int) -> dict[str, float]:
-    """In a process of its own: seconds of each part, and seconds of `audio`, of one rank."""
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes.count))
+def train(rank: int, processes: int, port: int, name: str, data_list: Path, updates: int) -> dict[str, float]:
+    """In a process of its own, of one thread: seconds of each part, and seconds of `audio`, of one rank."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes))
     os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(port))
-    torch.set_num_threads(processes.threads)
+    torch.set_num_threads(1)
     watch, device = Stopwatch(), torch.device("cpu")
     config = experiment(name, *STEADY, f"training.max_updates={WARM_UP + updates}")
     with process_group(device) as world, tempfile.TemporaryDirectory() as folder:
@@ -156,21 +145,21 @@ def watched(trainer: Trainer, watch: Stopwatch) -> Iterator[None]:
             patch.stop()
 
 
-def run(processes: Processes, name: str, data_list: Path, updates: int) -> dict[str, float]:
+def run(processes: int, name: str, data_list: Path, updates: int) -> dict[str, float]:
     """Seconds of each part in the mean over the ranks, and of the `audio` of all of them."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    with ProcessPoolExecutor(processes.count, mp_context=multiprocessing.get_context("spawn")) as pool:
-        ranks = range(processes.count)
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        ranks = range(processes)
         found = list(
             pool.map(train, ranks, *([value] * len(ranks) for value in (processes, port, name, data_list, updates)))
         )
     total = sum(map(Counter, found), Counter())
-    return {part: total[part] / (1 if part == "audio" else processes.count) for part in (*PARTS, "audio")}
+    return {part: total[part] / (1 if part == "audio" else processes) for part in (*PARTS, "audio")}
 
 
-def line(name: str, processes: Processes, runs: list[Mapping[str, float]]) -> str:
+def line(name: str, processes: int, runs: list[Mapping[str, float]]) -> str:
     """A line of the table: medians over the runs."""
     shares, speeds = [], []
     for seconds in runs:
@@ -182,12 +171,12 @@ def line(name: str, processes: Processes, runs: list[Mapping[str, float]]) -> st
 
 
 def print_shares(data_list: Path, repeats: int, updates: int = 25) -> None:
-    """A table of both configurations, by number of processes and threads, which take turns."""
+    """A table of two configurations, by number of processes, which take turns; each has one thread."""
     print(f"| configuration | processes | s of audio a second | {' | '.join(PARTS)} |")
     print("|---" * (3 + len(PARTS)) + "|")
     for name in ("smoke", "mini"):
-        candidates = (Processes(1, 1), Processes(1, 2), Processes(2, 1))
-        runs: dict[Processes, list[Mapping[str, float]]] = {processes: [] for processes in candidates}
+        candidates = (1, 2)
+        runs: dict[int, list[Mapping[str, float]]] = {processes: [] for processes in candidates}
         for _ in range(repeats):
             for processes in candidates:
                 runs[processes].append(run(processes, name, data_list, updates))

@@ -42,7 +42,12 @@ def alone(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("processes", "settings"),
-    [(2, ()), (3, ()), (2, ("training.distribution=fsdp",)), (3, ("training.distribution=fsdp",))],
+    [
+        (2, ()),
+        (3, ()),
+        (2, ("training.distribution=fsdp", "training.ema_decay=0.9")),
+        (3, ("training.distribution=fsdp",)),
+    ],
 )
 def test_ranks_take_the_updates_of_one(
     toy: Toy, alone: Path, tmp_path: Path, processes: int, settings: tuple[str, ...]
@@ -53,7 +58,8 @@ def test_ranks_take_the_updates_of_one(
     assert result.returncode == 0, result.stderr
     assert len(losses(alone)) == 20
     assert losses(tmp_path) == pytest.approx(losses(alone), rel=1e-5)
-    assert losses(tmp_path, "dev") == pytest.approx(losses(alone, "dev"), rel=1e-5)
+    if "training.ema_decay=0.9" not in settings:  # which is measured instead
+        assert losses(tmp_path, "dev") == pytest.approx(losses(alone, "dev"), rel=1e-5)
     expected, found = newest(alone), newest(tmp_path)
     assert found.optimizer.keys() == expected.optimizer.keys()
     for name, state in expected.optimizer.items():

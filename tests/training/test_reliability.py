@@ -177,3 +177,54 @@ def test_the_disk_that_is_full_is_named_and_the_old_checkpoint_survives(toy: Toy
         assert {path.name: path.read_bytes() for path in (exp_dir / "checkpoints").iterdir()} == before
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_run_that_was_stopped_at_its_last_update_measures_it(toy: Toy, tmp_path: Path) -> None:
+    settings = ("training.max_updates=7", "training.checkpoint_interval=7")
+    assert train.main(toy.train_arguments(tmp_path, *settings)) == 0
+    measured = load_checkpoint(list_checkpoints(tmp_path / "checkpoints")[-1])
+    torch.save({"schema": 2, **vars(measured), "dev": None}, tmp_path / "checkpoints" / "step_00000007.pt")
+    assert train.main(toy.train_arguments(tmp_path, *settings)) == 0
+    again = load_checkpoint(list_checkpoints(tmp_path / "checkpoints")[-1])
+    assert again.update == 7 and again.dev == measured.dev
+
+
+def test_a_run_with_another_number_of_micro_batches_trains_to_its_end(toy: Toy, tmp_path: Path) -> None:
+    assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=3", "training.max_updates=9")) == 0
+    other = ("training.max_epochs=3", "batch.micro_batches_per_update=4")
+    assert train.main([*toy.train_arguments(tmp_path, *other), "--allow-config-change"]) == 0
+    assert load_checkpoint(list_checkpoints(tmp_path / "checkpoints")[-1]).epoch == 3
+
+
+def test_damaged_checkpoints_take_no_good_ones_place(toy: Toy, tmp_path: Path) -> None:
+    settings = ("training.keep_checkpoints=1", "training.keep_best=0")
+    assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=1", *settings)) == 0
+    (tmp_path / "checkpoints" / "step_00099999.pt").write_bytes(b"torn")
+    assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=2", *settings)) == 0
+    found = load_latest(tmp_path / "checkpoints")
+    assert found is not None and found.epoch == 2
+
+
+def test_ranks_with_other_configurations_are_refused(toy: Toy, tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from wenet_lite.bin import command, train; sys.argv += ['--set', 'seed=' + os.environ['RANK']]"
+    )
+    (tmp_path / "differing.py").write_text(f"{code}; sys.exit(command.run(train.main))\n")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    command = [sys.executable, "-m", "wenet_lite.bin.launch", "2", "differing", *toy.train_arguments(tmp_path / "exp")]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1, result.stderr
+    assert "ranks do not agree: seed: 0 -> 1 (give the same command" in result.stderr
+
+
+def test_a_lost_process_is_replaced(toy: Toy, undisturbed: dict[int, Path], tmp_path: Path) -> None:
+    """torchrun starts both ranks again, and they go on from the last checkpoint."""
+    command = [sys.executable, "-m", "wenet_lite.bin.launch", "--max-restarts", "1", "2", "wenet_lite.bin.train"]
+    arguments = toy.train_arguments(tmp_path, *LONGER)
+    process = subprocess.Popen([*command, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    wait_for(process, tmp_path, 8)
+    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    os.kill(int(workers.stdout.split()[0]), signal.SIGKILL)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    assert_same_weights(tmp_path, undisturbed[2])

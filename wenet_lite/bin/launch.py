@@ -4,7 +4,8 @@ On several hosts the same command is given on each, with the same --rdzv-endpoin
 processes are started again after one of them or a host is lost, and go on from the last checkpoint.
 
 Exit status: 0; 1 where the command said in one line what is wrong; 75 where the run was stopped, by a signal to launch
-or to the command, and goes on by the same command.
+and goes on by the same command. A signal to a process of the command alone
+counts as its loss where restarts are allowed.
 """
 
 from __future__ import annotations
@@ -91,8 +92,8 @@ def _torchrun_arguments(args: argparse.Namespace) -> list[str]:
             # torchrun looks for the endpoint's address behind this host's name alone.
             timeouts += f",is_host={int(args.local_addr == args.rdzv_endpoint.rpartition(':')[0])}"
         where += [f"--rdzv-conf={timeouts}"]
-        # torchrun's agents would keep the address of the first host of rank 0, lost or not, for all restarts.
-        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    # Restarted processes would look for each other at the addresses of those that are lost.
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     processes = [f"--nproc-per-node={args.processes}", f"--max-restarts={args.max_restarts}"]
     return [*where, *processes, "-m", args.module, *args.arguments]
 

@@ -86,7 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                     count_parameters(recipe.model) / 1e6, device, world.size, torch.get_num_threads(),
                 )  # fmt: skip
                 write_experiment(config, paths, exp_dir)
-            finished = Trainer(recipe, checkpoint, exp_dir, world, device).run()
+            trainer = Trainer(recipe, checkpoint, exp_dir, world, device)
+            del checkpoint  # as large as the model and its moments
+            finished = trainer.run()
     status = 0 if finished else EXIT_RESUMABLE
     if not finished and world.is_main:
         _LOG.warning("stopped, everything is saved: the same command goes on (exit status %d)", status)

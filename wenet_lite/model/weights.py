@@ -16,6 +16,11 @@ from torch import Tensor, nn
 from wenet_lite.errors import CheckpointError
 
 _UNIT_ROWS = re.compile(r"(^|\.)(ctc_lo\.|output_layer\.|(left_|right_)?decoder\.embed\.0\.)(weight|bias)$")
+_DAMAGE = (
+    RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, OSError,
+    ValueError, KeyError, IndexError, TypeError, AttributeError,
+)  # fmt: skip
+"""What torch.load raises over a file that is torn, or has bits flipped."""
 _UNIT_COLUMNS = re.compile(r"(^|\.)conditioning\.\d+\.back\.weight$")
 
 
@@ -61,7 +66,7 @@ def load_tensors(path: str | os.PathLike[str], *, mmap: bool = False) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except FileNotFoundError as error:
         raise CheckpointError("no such checkpoint", path=path) from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, OSError) as error:
+    except _DAMAGE as error:
         raise CheckpointError("is torn or not a checkpoint", path=path) from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -43,8 +42,14 @@ class Acceleration:
                     f"training.{name} does not go with batch norm, whose statistics would move twice",
                     cure="set model.encoder.cnn_module_norm: layer_norm",
                 )
+        if config.distribution == "fsdp" and config.optimizer.type == "novograd":
+            raise ConfigError("novograd does not know shared out tensors", cure="set training.distribution: ddp")
+        if config.deterministic and device.type == "cuda":
+            raise ConfigError(
+                "training.deterministic has no gradient of CTC on a GPU",
+                cure="leave it out, or train with --device cpu",
+            )
         if config.deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
         if config.tf32:
             torch.set_float32_matmul_precision("high")

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from wenet_lite.errors import CheckpointError
-from wenet_lite.training.checkpoint import dev_of, list_checkpoints, load_checkpoint, load_latest, update_of
+from wenet_lite.training.checkpoint import dev_of, list_checkpoints, load_checkpoint, load_latest, order, update_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def choose_checkpoints(
     for path in list_checkpoints(folder):
         dev = dev_of(path)
         if dev is not None and (updates is None or updates[0] <= update_of(path) <= updates[1]):
-            results[path] = dev[by]
+            results[path] = order(dev[by])
     measured = sorted(results, key=results.__getitem__) if mode == "best" else list(results)[::-1]
     chosen = measured[:num]
     if len(chosen) < num:

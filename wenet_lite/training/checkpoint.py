@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import zipfile
@@ -55,6 +56,11 @@ def checkpoint_path(folder: Path, update: int) -> Path:
     return folder / f"step_{update:08d}.pt"
 
 
+def order(result: float) -> float:
+    """A dev result as it is compared, the lower the better; what is not a number is the worst."""
+    return math.inf if math.isnan(result) else result
+
+
 def update_of(path: Path) -> int:
     """Updates done at the checkpoint with this name."""
     return int(path.stem.removeprefix("step_"))
@@ -73,13 +79,23 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Raises:
         CheckpointError: if the file is torn, damaged or of another schema.
     """
+    _verify(Path(path))
     tree = load_tensors(path)
     _check_schema(tree, path)
-    with zipfile.ZipFile(path) as archive:  # torch writes checksums, but does not look at them
-        damaged = archive.testzip()
+    return Checkpoint(**tree)
+
+
+def _verify(path: Path) -> None:
+    """Compare the checksums that torch has written, which it does not look at itself."""
+    if not path.is_file():
+        raise CheckpointError("no such checkpoint", path=path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:  # damage in a header can be anything
+        raise CheckpointError("is torn or not a checkpoint", path=path) from error
     if damaged is not None:
         raise CheckpointError(f"is damaged: {damaged} has another checksum", path=path)
-    return Checkpoint(**tree)
 
 
 def _check_schema(tree: Any, path: str | os.PathLike[str]) -> None:

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Literal
 
 from wenet_lite.errors import CheckpointError
-from wenet_lite.training.checkpoint import Checkpoint, checkpoint_path, dev_of, list_checkpoints, save_checkpoint
+from wenet_lite.training.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    dev_of,
+    list_checkpoints,
+    order,
+    save_checkpoint,
+    update_of,
+)
 
 
 class CheckpointWriter:
@@ -15,17 +23,22 @@ class CheckpointWriter:
 
     Args:
         folder: of the checkpoints; leftovers of a killed run are removed from it.
+        update: that the run goes on from.
         keep_newest: newest checkpoints kept.
         keep_best: checkpoints with the best dev results kept besides.
         best_by: the dev result that tells the best, the lower the better.
     """
 
-    def __init__(self, folder: Path, keep_newest: int, keep_best: int, best_by: Literal["loss", "wer"]) -> None:
+    def __init__(
+        self, folder: Path, update: int, keep_newest: int, keep_best: int, best_by: Literal["loss", "wer"]
+    ) -> None:
         self._folder, self._keep_newest, self._keep_best, self._best_by = folder, keep_newest, keep_best, best_by
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob("*.tmp"):
             leftover.unlink()
-        self._results = {path: _dev_or_none(path) for path in list_checkpoints(folder)}
+        # Newer ones, and such as cannot be read, take no place of a good one.
+        earlier = [path for path in list_checkpoints(folder) if update_of(path) <= update and _is_readable(path)]
+        self._results = {path: dev_of(path) for path in earlier}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
 
@@ -55,16 +68,16 @@ class CheckpointWriter:
         save_checkpoint(checkpoint, self._folder)
         self._results[checkpoint_path(self._folder, checkpoint.update)] = checkpoint.dev
         newest = sorted(self._results)[-self._keep_newest :]
-        measured = {path: dev[self._best_by] for path, dev in self._results.items() if dev is not None}
+        measured = {path: order(dev[self._best_by]) for path, dev in self._results.items() if dev is not None}
         best = sorted(measured, key=measured.__getitem__)[: self._keep_best]
         for path in self._results.keys() - {*newest, *best}:
             path.unlink(missing_ok=True)
             del self._results[path]
 
 
-def _dev_or_none(path: Path) -> dict[str, float] | None:
-    """Dev results of a checkpoint; one that cannot be read has none, and is removed when newer ones have come."""
+def _is_readable(path: Path) -> bool:
     try:
-        return dev_of(path)
+        dev_of(path)
     except CheckpointError:
-        return None
+        return False
+    return True

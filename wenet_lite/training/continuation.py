@@ -10,10 +10,10 @@ from typing import Any
 
 from wenet_lite.config import differences
 from wenet_lite.data.batch_plan import BatchPlan
-from wenet_lite.distributed import World
+from wenet_lite.distributed import World, gather_objects
 from wenet_lite.errors import ConfigError
 from wenet_lite.model.architecture import refuse_other_architecture
-from wenet_lite.training.checkpoint import Checkpoint, load_latest
+from wenet_lite.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, load_latest
 from wenet_lite.training.training_config import FREE_TO_CHANGE, SETS_THE_END
 
 _LOG = logging.getLogger(__name__)
@@ -40,12 +40,16 @@ def load_continuation(
         allow_change: go on although one of them is another than it was.
         world: this process among the ranks; the main one tells.
     Raises:
-        ConfigError: if configuration or data have changed.
+        ConfigError: if configuration or data have changed, or are not the same on all ranks.
         CheckpointError: if the model is another, or no checkpoint can be read.
     """
-    checkpoint = load_latest(folder)
-    if checkpoint is None:
+    _check_agreement(resolved, data, world)
+    checkpoint = load_latest(folder) if world.is_main else None
+    update = gather_objects(checkpoint.update if checkpoint else None, world)[0]  # what the main rank has found
+    if update is None:
         return None
+    if checkpoint is None:
+        checkpoint = load_checkpoint(checkpoint_path(folder, update))
     changes = differences(checkpoint.config, resolved)
     refuse_other_architecture(changes, folder)
     if data != checkpoint.data:
@@ -64,3 +68,14 @@ def load_continuation(
         for change in changes:
             _LOG.warning("the run has changed since its last checkpoint: %s", change)
     return checkpoint
+
+
+def _check_agreement(resolved: Mapping[str, Any], data: str, world: World) -> None:
+    everyone = gather_objects((dict(resolved), data), world)
+    theirs, their_data = everyone[0]
+    others = {change for config, _ in everyone for change in differences(theirs, config)}
+    others |= {"training data" for _, of_rank in everyone if of_rank != their_data}
+    if others:
+        raise ConfigError(
+            f"ranks do not agree: {'; '.join(sorted(others))}", cure="give the same command and files on every host"
+        )

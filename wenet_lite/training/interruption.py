@@ -81,5 +81,5 @@ class Wishes:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         signal.signal(number, self._handlers[signal.Signals(number)])
         if os.getpid() == self._owner:  # processes that load data inherit this
-            _LOG.warning("%s: stopping after this update", signal.Signals(number).name)
             self.wish(self.STOP)
+            _LOG.warning("%s: stopping after this update", signal.Signals(number).name)

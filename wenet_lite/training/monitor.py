@@ -15,6 +15,7 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from wenet_lite.model.model_config import ModelConfig
+from wenet_lite.training.checkpoint import order
 from wenet_lite.training.meter import EXPERT
 from wenet_lite.training.training_config import TrainingConfig
 from wenet_lite.training.validation import Sample
@@ -78,7 +79,7 @@ class Monitor:
         """Write the newest dev results, a summary of the epoch, and what some utterances were heard as."""
         dev = history[-1]
         self.record("dev", update, dev)
-        best = min(history, key=lambda results: results[self._best_by])
+        best = min(history, key=lambda results: order(results[self._best_by]))
         self._say(
             f"epoch {dev['epoch']:.3g} of {self._max_epochs}: dev loss {dev['loss']:.4g}, WER {dev['wer']:.2f} % "
             f"(greedy CTC); best {self._best_by} {best[self._best_by]:.4g} after epoch {best['epoch']:.3g}; "

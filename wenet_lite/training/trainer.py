@@ -23,7 +23,7 @@ from wenet_lite.model.mask import TrainingChunk, draw_training_chunk
 from wenet_lite.training.acceleration import Acceleration
 from wenet_lite.training.bad_updates import BadUpdates
 from wenet_lite.training.batch_norms import BatchNorms, set_training_mode
-from wenet_lite.training.checkpoint import Checkpoint
+from wenet_lite.training.checkpoint import Checkpoint, order
 from wenet_lite.training.checkpoint_writer import CheckpointWriter
 from wenet_lite.training.interruption import Wishes
 from wenet_lite.training.meter import Meter
@@ -47,7 +47,7 @@ class Trainer:
     An update takes the G micro-batches that the plan gives it; the ranks share them, the summed gradient
     is divided by the update's utterances, so the weights do not depend on the number of ranks but for
     rounding. Every draw is keyed by (seed, update), so a run that is killed and started again ends with
-    the same weights. Nothing waits for a GPU but records of metrics, checkpoints and the dev set.
+    the same weights. The loop itself waits for a GPU in records of metrics, checkpoints and the dev set alone.
 
     Args:
         recipe: model, data and options.
@@ -67,12 +67,10 @@ class Trainer:
             )
         self.recipe, self.config, self.model = recipe, recipe.config, recipe.model
         self.exp_dir, self.world, self.device = exp_dir, world, device
-        self.total_updates = recipe.plan.num_updates(self.config.max_epochs)
-        if self.config.max_updates:
-            self.total_updates = min(self.total_updates, self.config.max_updates)
         self.update = self.epoch = self.update_in_epoch = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
+        self.measured = False
 
         freeze(self.model, self.config.optimizer.freeze)
         self.acceleration = Acceleration(self.config, self.model, device)
@@ -85,6 +83,9 @@ class Trainer:
         self.batch_norms = BatchNorms(self.model, recipe.plan.config.micro_batches_per_update)
         if checkpoint is not None:
             self._restore(checkpoint)
+        self.total_updates = self._count_updates()
+        if world.is_main and checkpoint is not None:
+            _LOG.info("going on from update %d of %d", self.update, self.total_updates)
 
         self.bad_updates = BadUpdates(self.config.max_bad_updates, device)
         self.skipped = 0
@@ -96,8 +97,9 @@ class Trainer:
         if world.is_main:
             self.monitor = Monitor(exp_dir, self.update, self.total_updates, self.config, self.model.config)
             self.writer = CheckpointWriter(
-                exp_dir / "checkpoints", self.config.keep_checkpoints, self.config.keep_best, self.config.best_by
-            )
+                exp_dir / "checkpoints", self.update, self.config.keep_checkpoints, self.config.keep_best,
+                self.config.best_by,
+            )  # fmt: skip
         self._began = self._saved = time.monotonic()
         self._time_is_up = 0 < self.config.max_hours < self.seconds / 3600
 
@@ -108,9 +110,7 @@ class Trainer:
             while not stopped and not self._is_finished():
                 plan = self.recipe.plan.epoch(self.epoch)
                 stopped = self._train_epoch(plan)
-                if stopped:
-                    self._save(None)
-                else:
+                if not stopped:
                     self._finish_epoch(plan)
         finally:
             self.wishes.release_signals()
@@ -118,7 +118,7 @@ class Trainer:
         return not stopped
 
     def _train_epoch(self, plan: EpochPlan) -> bool:
-        """The rest of an epoch, or of the run; whether a signal has stopped it."""
+        """The rest of an epoch, or of the run; whether a signal has stopped it, and it is saved."""
         set_training_mode(self.model)
         self.recipe.fbank.train()
         self.meter.start()
@@ -136,6 +136,8 @@ class Trainer:
             self._after_update(plan)
             stopped = self._heed_wishes()
         self.meter.stop()
+        if stopped:
+            self._save(None)
         manifest = self.recipe.dataset.manifest
         total = len(manifest) + len(manifest.rejected)
         report_unreadable(
@@ -216,6 +218,7 @@ class Trainer:
     def _after_update(self, plan: EpochPlan) -> None:
         self.update += 1
         self.update_in_epoch += 1
+        self.measured = False
         self.profiler.step()
         if self.monitor:
             self.monitor.advance()
@@ -231,6 +234,7 @@ class Trainer:
             minutes = (time.monotonic() - self._saved) / 60
             if 0 < self.config.checkpoint_minutes < minutes:
                 self.wishes.wish(Wishes.SAVE)
+                self._saved = time.monotonic()
             if 0 < self.config.max_hours < self._hours():
                 self.wishes.wish(Wishes.END)
         wished = self.wishes.exchange()
@@ -253,7 +257,7 @@ class Trainer:
         """Measure the dev set and save."""
         self.skipped += self.bad_updates.report(self.world)
         progress = self.epoch + self.update_in_epoch / plan.num_updates
-        if self.update_in_epoch == plan.num_updates:
+        if self.update_in_epoch >= plan.num_updates:
             self.epoch, self.update_in_epoch = self.epoch + 1, 0
         averaged = self.average.applied_to(self.model) if self.average is not None else nullcontext()
         with averaged:
@@ -262,6 +266,7 @@ class Trainer:
             )
         dev = {"epoch": progress, **dev}
         self.history.append(dev)
+        self.measured = True
         if self.monitor:
             self.monitor.record_dev(self.update, self.history, samples, self._hours())
         self._save(dev)
@@ -272,13 +277,25 @@ class Trainer:
 
     def _is_finished(self) -> bool:
         """Whether there is no other epoch, and why."""
-        results = [dev[self.config.best_by] for dev in self.history]
+        if self._is_over():
+            return self.measured
+        results = [order(dev[self.config.best_by]) for dev in self.history]
         since_best = len(results) - 1 - min(range(len(results)), key=results.__getitem__) if results else 0
         if 0 < self.config.early_stop <= since_best:
             if self.world.is_main:
                 _LOG.info("no better dev %s for %d epochs: the run ends early", self.config.best_by, since_best)
             return True
-        return self._is_over()
+        return False
+
+    def _count_updates(self) -> int:
+        """Updates of the whole run, from where it stands: another G or other data make other epochs."""
+        plan, last = self.recipe.plan, self.config.max_epochs
+        total = self.update
+        if self.epoch < last:
+            until = plan.num_updates(self.epoch + 1)
+            total += max(until - plan.num_updates(self.epoch) - self.update_in_epoch, 0)
+            total += plan.num_updates(last) - until
+        return min(total, self.config.max_updates) if self.config.max_updates else total
 
     def _hours(self) -> float:
         """Of training, over all restarts."""
@@ -315,8 +332,7 @@ class Trainer:
         self.update, self.epoch = checkpoint.update, checkpoint.epoch
         self.update_in_epoch, self.seconds = checkpoint.update_in_epoch, checkpoint.seconds
         self.history = list(checkpoint.history)
-        if self.world.is_main:
-            _LOG.info("going on from update %d of %d", self.update, self.total_updates)
+        self.measured = checkpoint.dev is not None
 
     def _close(self) -> None:
         self.wishes.close()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wenet_lite.training.parallel import put
+from wenet_lite.training.parallel import local, put
 
 
 class WeightAverage:
@@ -43,8 +43,8 @@ class WeightAverage:
         state = model.state_dict()
         # 1 - (1 + n) / (10 + n) is 9 / (10 + n).
         weight = (9 / (10 + self._num_updates)).clamp(min=1 - self._decay) * ~skip
-        averages = [self._average[name] for name in self._floating]
-        changes = torch._foreach_sub([state[name].float() for name in self._floating], averages)
+        averages = [local(self._average[name]) for name in self._floating]
+        changes = torch._foreach_sub([local(state[name]).float() for name in self._floating], averages)
         torch._foreach_mul_(changes, weight)
         torch._foreach_add_(averages, changes)
         for name in state.keys() - set(self._floating):

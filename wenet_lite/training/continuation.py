@@ -55,7 +55,7 @@ def load_continuation(
     if data != checkpoint.data:
         changes.append("the training data: utterances or transcripts are not those of the list as it was")
     free = set(FREE_TO_CHANGE)
-    if resolved["training"]["schedule"]["type"] == "cosine":
+    if resolved["training"]["schedule"]["type"] in ("cosine", "plateau"):
         free -= SETS_THE_END
     serious = [change for change in changes if change.split(":", 1)[0] not in free]
     if serious and not allow_change:

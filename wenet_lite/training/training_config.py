@@ -94,4 +94,4 @@ FREE_TO_CHANGE = (
 """What may change between two parts of a run; the weights do not depend on it but for rounding and the run's length."""
 
 SETS_THE_END = {"training.max_epochs", "training.max_updates"}
-"""What the learning rate of a cosine depends on."""
+"""What the learning rate of a cosine depends on; a plateau's hears of the dev set where a part of a run has ended."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TIMEOUT_VARIABLE = "WENET_LITE_TIMEOUT_S"
+EXIT_RESUMABLE = os.EX_TEMPFAIL
+"""Exit status of a run that was asked to stop and can go on: 75, as in sysexits.h."""
 
 
 @dataclass(frozen=True)

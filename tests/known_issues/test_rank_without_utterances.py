@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 from toy import Toy, run_module
-
-from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint
+from toy_run import newest
 
 
 def test_a_rank_without_utterances_takes_the_updates_of_one_process(toy: Toy, tmp_path: Path) -> None:
@@ -19,5 +18,5 @@ def test_a_rank_without_utterances_takes_the_updates_of_one_process(toy: Toy, tm
         arguments[arguments.index("--train-data") + 1] = str(tmp_path / "data.list")
         result = run_module("wenet_lite.bin.train", *arguments, processes=processes)
         assert result.returncode == 0, result.stderr
-        losses.append(load_checkpoint(list_checkpoints(exp_dir / "checkpoints")[-1]).dev["loss"])
+        losses.append(newest(exp_dir).dev["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)

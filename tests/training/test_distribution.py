@@ -1,15 +1,14 @@
 """The weights do not depend on how many ranks share an update, nor on how they hold the model."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from toy import Toy, run_module
+from toy_run import losses, newest
 
 from wenet_lite.distributed import World
 from wenet_lite.experiment import build_model, read_experiment
-from wenet_lite.training.checkpoint import Checkpoint, list_checkpoints, load_checkpoint
 from wenet_lite.training.optimizer import OptimizerConfig
 from wenet_lite.training.parallel import Replicated
 from wenet_lite.training.step import Stepper
@@ -21,15 +20,6 @@ FIXED = (
     "model.encoder.cnn_module_norm=layer_norm", "training.spec_augment=null", "model.encoder.use_dynamic_chunk=false",
     "batch.micro_batches_per_update=4", "batch.max_utterances=2", "training.max_epochs=7", "training.max_updates=20",
 )  # fmt: skip
-
-
-def newest(exp_dir: Path) -> Checkpoint:
-    return load_checkpoint(list_checkpoints(exp_dir / "checkpoints")[-1])
-
-
-def losses(exp_dir: Path, kind: str = "train") -> list[float]:
-    records = map(json.loads, (exp_dir / "metrics.jsonl").read_text().splitlines())
-    return [record["loss"] for record in records if record["kind"] == kind]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A run starts from the weights of another one, whatever its vocabulary, and says what it could not take."""
 
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from toy import Toy, make_toy, run_module
+from toy_run import losses, newest
 
 from wenet_lite.bin import train
 from wenet_lite.data.weighted_list import WeightedList
@@ -42,15 +42,6 @@ def start(toy: Toy, checkpoint: Path, *settings: str, partial: bool = False) -> 
     data = DataPaths(train_data, *paths, init_from=str(checkpoint), init_partial=partial)
     config = read_experiment(toy.folder / "toy.yaml", settings)
     return build_recipe(config, data, World(), torch.device("cpu")).model.state_dict()
-
-
-def final_weights(exp_dir: Path) -> dict[str, Tensor]:
-    return load_checkpoint(list_checkpoints(exp_dir / "checkpoints")[-1]).model
-
-
-def losses(exp_dir: Path) -> list[float]:
-    records = map(json.loads, (exp_dir / "metrics.jsonl").read_text().splitlines())
-    return [record["loss"] for record in records if record["kind"] == "train"]
 
 
 def weights(toy_model: Path) -> dict[str, Tensor]:
@@ -203,7 +194,7 @@ def test_another_vocabulary_is_trained_and_told(
     assert any(line.startswith("resized: decoder.embed.0.weight (1 tensor, ") for line in caplog.messages)
     assert any(line.startswith("CMVN: the checkpoint's statistics") for line in caplog.messages)
     assert not any(line.startswith(("left", "unused", "no units.txt")) for line in caplog.messages)
-    one, two = final_weights(tmp_path / "one"), final_weights(tmp_path / "two")
+    one, two = newest(tmp_path / "one").model, newest(tmp_path / "two").model
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
@@ -230,7 +221,7 @@ def test_a_run_with_checkpoints_goes_on_from_them(
     assert train.main([*other_toy.train_arguments(tmp_path / "halves"), *init]) == 0
     assert sum("--init-from is not applied again" in line for line in caplog.messages) == 1
     assert not any("the model starts from" in line for line in caplog.messages)
-    whole, halves = final_weights(tmp_path / "whole"), final_weights(tmp_path / "halves")
+    whole, halves = newest(tmp_path / "whole").model, newest(tmp_path / "halves").model
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from toy import Toy
+from toy_run import newest, records
 
 from wenet_lite.bin import average, train
 from wenet_lite.data.dataset import silent_batch
@@ -18,21 +19,12 @@ from wenet_lite.model.mixture import MixtureConfig
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.training.acceleration import Acceleration
 from wenet_lite.training.bad_updates import BadUpdates
-from wenet_lite.training.checkpoint import Checkpoint, list_checkpoints, load_checkpoint
+from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint
 from wenet_lite.training.monitor import picture
 from wenet_lite.training.training_config import TrainingConfig
 from wenet_lite.training.watch import Watch
 
 ONE = "training.max_epochs=1"
-
-
-def newest(exp_dir: Path) -> Checkpoint:
-    return load_checkpoint(list_checkpoints(exp_dir / "checkpoints")[-1])
-
-
-def records(exp_dir: Path, kind: str = "train") -> list[dict]:
-    lines = map(json.loads, (exp_dir / "metrics.jsonl").read_text().splitlines())
-    return [record for record in lines if record["kind"] == kind]
 
 
 def trained(toy: Toy, exp_dir: Path, *settings: str) -> list[float]:

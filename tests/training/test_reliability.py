@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from toy import ROOT, Toy, run_module
+from toy_run import assert_same_weights
 
 from wenet_lite.bin import train
 from wenet_lite.errors import CheckpointError, WenetLiteError
@@ -19,17 +20,6 @@ from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint, lo
 
 LONGER = ("training.max_epochs=8",)
 RESUMABLE = 75
-
-
-def final_weights(exp_dir: Path) -> dict[str, torch.Tensor]:
-    return load_checkpoint(list_checkpoints(exp_dir / "checkpoints")[-1]).model
-
-
-def assert_same_weights(actual: Path, expected: Path) -> None:
-    found, wanted = final_weights(actual), final_weights(expected)
-    assert found.keys() == wanted.keys()
-    for name in wanted:
-        assert torch.equal(found[name], wanted[name]), name
 
 
 def updates(exp_dir: Path) -> list[int]:

@@ -8,29 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from toy import ROOT, Toy, run_module
+from toy_run import assert_same_weights, newest, records
 
 from wenet_lite.bin import make_shards, train
 from wenet_lite.errors import CheckpointError, ConfigError, DataError
 from wenet_lite.training.average import average_checkpoints, choose_checkpoints
-from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint
+from wenet_lite.training.checkpoint import load_checkpoint
 
 FIXED = ("model.encoder.dropout_rate=0.0", "model.encoder.positional_dropout_rate=0.0", "batch.speed_factors=[1.0]")
 LONGER = ("training.max_epochs=8",)
-
-
-def final_weights(exp_dir: Path) -> dict[str, torch.Tensor]:
-    return load_checkpoint(list_checkpoints(exp_dir / "checkpoints")[-1]).model
-
-
-def metrics(exp_dir: Path, kind: str = "train") -> list[dict]:
-    lines = (exp_dir / "metrics.jsonl").read_text().splitlines()
-    return [record for record in map(json.loads, lines) if record["kind"] == kind]
-
-
-def assert_same_weights(actual: dict, expected: dict) -> None:
-    assert actual.keys() == expected.keys()
-    for name in expected:
-        assert torch.equal(actual[name], expected[name]), name
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +33,13 @@ def test_two_ranks_take_the_updates_of_one(toy: Toy, tmp_path: Path, norm: str) 
         arguments = toy.train_arguments(tmp_path / str(processes), *FIXED, f"model.encoder.cnn_module_norm={norm}")
         result = run_module("wenet_lite.bin.train", *arguments, processes=processes)
         assert result.returncode == 0, result.stderr
-    one, two = metrics(tmp_path / "1"), metrics(tmp_path / "2")
+    one, two = records(tmp_path / "1"), records(tmp_path / "2")
     assert len(one) == len(two) > 5
     for a, b in zip(one, two):
         assert b["loss"] == pytest.approx(a["loss"], rel=1e-4)  # metrics keep six digits
-    for a, b in zip(metrics(tmp_path / "1", "dev"), metrics(tmp_path / "2", "dev")):
+    for a, b in zip(records(tmp_path / "1", "dev"), records(tmp_path / "2", "dev")):
         assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
-    one, two = (final_weights(tmp_path / str(processes)) for processes in (1, 2))
+    one, two = (newest(tmp_path / str(processes)).model for processes in (1, 2))
     for name, value in one.items():
         if "running" in name or "num_batches" in name:
             torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-3, msg=name)
@@ -85,13 +71,13 @@ def test_a_changed_run_goes_on_only_when_that_is_wanted(toy: Toy, tmp_path: Path
         train.main(cosine)
     with pytest.raises(ConfigError, match="the training data: utterances or transcripts are not those of the list"):
         train.main(arguments)
-    assert len(metrics(tmp_path / "exp", "dev")) == 1
+    assert len(records(tmp_path / "exp", "dev")) == 1
     assert train.main([*arguments, "--allow-config-change"]) == 0
-    assert len(metrics(tmp_path / "exp", "dev")) == 2
+    assert len(records(tmp_path / "exp", "dev")) == 2
 
 
 def test_the_loss_falls(undisturbed: Path) -> None:
-    losses = [record["loss"] for record in metrics(undisturbed)]
+    losses = [record["loss"] for record in records(undisturbed)]
     assert len(losses) > 8 and sum(losses[-3:]) < 0.9 * sum(losses[:3])
     assert list((undisturbed / "tensorboard").iterdir())
 
@@ -175,19 +161,19 @@ def test_shards_streams_and_workers_train_the_weights_of_files(toy: Toy, tmp_pat
         first += ["--allow-pipes"]
         second += ["--allow-pipes", "--set", "training.num_workers=1"]
     assert train.main(first) == 0 and train.main(second) == 0
-    assert_same_weights(final_weights(other), final_weights(plain))
+    assert_same_weights(other, plain)
 
 
 def test_noise_rooms_and_the_other_augmentations_train(toy: Toy, tmp_path: Path) -> None:
     augment = [f"augment.{kind}_list={toy.folder / 'train/wav.scp'}" for kind in ("noise", "rir")]
     spectrum = ["training.spec_sub={max_t: 5}", "training.spec_trim={max_t: 3}", "augment.volume_db=[-3, 3]"]
     assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=1", *augment, *spectrum)) == 0
-    assert metrics(tmp_path)
+    assert records(tmp_path)
 
 
 def test_two_views_are_trained_to_agree(toy: Toy, tmp_path: Path) -> None:
     settings = ("training.max_epochs=2", "model.cr_ctc_weight=0.2")
     assert train.main(toy.train_arguments(tmp_path, *settings)) == 0
-    consistency = [record["cr_ctc"] for record in metrics(tmp_path)]
+    consistency = [record["cr_ctc"] for record in records(tmp_path)]
     assert all(0 < value < 1e3 for value in consistency)
-    assert "cr_ctc" not in metrics(tmp_path, "dev")[0]  # one view is measured there
+    assert "cr_ctc" not in records(tmp_path, "dev")[0]  # one view is measured there

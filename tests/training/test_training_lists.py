@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from toy import ROOT, Toy, run_module
+from toy_run import assert_same_weights
 
 from wenet_lite.bin import make_shards, train
 from wenet_lite.errors import ConfigError, DataError
@@ -30,16 +30,6 @@ def arguments_for(toy: Toy, exp_dir: Path, lists: list[str], *settings: str) -> 
     arguments = toy.train_arguments(exp_dir, *settings)
     place = arguments.index("--train-data") + 1
     return [*arguments[:place], *lists, *arguments[place + 1 :]]
-
-
-def final_weights(exp_dir: Path) -> dict[str, torch.Tensor]:
-    return load_checkpoint(list_checkpoints(exp_dir / "checkpoints")[-1]).model
-
-
-def assert_same_weights(first: Path, second: Path) -> None:
-    expected, actual = final_weights(first), final_weights(second)
-    for name in expected:
-        assert torch.equal(actual[name], expected[name]), name
 
 
 def test_two_lists_train_the_weights_of_one(toy: Toy, halves: tuple[str, str], tmp_path: Path) -> None:

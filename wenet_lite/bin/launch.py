@@ -3,9 +3,9 @@
 On several hosts the same command is given on each, with the same --rdzv-endpoint. Where --max-restarts allows it, the
 processes are started again after one of them or a host is lost, and go on from the last checkpoint.
 
-Exit status: 0; 1 where the command said in one line what is wrong; 75 where the run was stopped, by a signal to launch
-and goes on by the same command. A signal to a process of the command alone
-counts as its loss where restarts are allowed.
+Exit status: 0; 1 where the command said in one line what is wrong; 75 where a signal to launch or to the command has
+stopped the run, which goes on by the same command. Where restarts are allowed, a signal to the command alone counts as
+the loss of its processes.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from collections.abc import Sequence
 from types import FrameType
 
 from wenet_lite.bin import command
-from wenet_lite.distributed import TIMEOUT_VARIABLE
+from wenet_lite.distributed import EXIT_RESUMABLE, TIMEOUT_VARIABLE
 from wenet_lite.errors import DistributedError
 
-_STOPPED = os.EX_TEMPFAIL
 _REGROUPING_S = 60
 
 
@@ -118,12 +117,12 @@ def _run(arguments: list[str], grace_period: int) -> int:
         torchrun(arguments)
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
-        if failure.exitcode not in (1, _STOPPED):
+        if failure.exitcode not in (1, EXIT_RESUMABLE):
             raise
         return failure.exitcode
     except SignalException as error:
         print(f"launch: stopped by {error.sigval.name}", file=sys.stderr)
-        return _STOPPED
+        return EXIT_RESUMABLE
     except (RendezvousError, DistError) as error:
         reason = str(error.__cause__ or error).partition("\n")[0] or "not enough of them in time"
         raise DistributedError(

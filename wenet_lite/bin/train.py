@@ -56,11 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
 
     from wenet_lite.data.weighted_list import WeightedList
-    from wenet_lite.distributed import World, process_group
+    from wenet_lite.distributed import EXIT_RESUMABLE, World, process_group
     from wenet_lite.experiment import DataPaths, build_recipe, read_experiment, write_experiment
     from wenet_lite.model.asr_model import count_parameters
     from wenet_lite.training.continuation import load_continuation
-    from wenet_lite.training.interruption import EXIT_RESUMABLE
     from wenet_lite.training.run_lock import run_lock
     from wenet_lite.training.trainer import Trainer
 

@@ -17,6 +17,7 @@ from wenet_lite.data.batch_plan import MicroBatch
 from wenet_lite.data.manifest import Manifest, Utterance
 from wenet_lite.data.shard_stream import ShardReader, read_ahead
 from wenet_lite.errors import AudioError
+from wenet_lite.transfer import to_device
 
 TOKEN_PAD = -1
 _PREFETCH = 4
@@ -48,7 +49,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Copy the tensors to a device, without waiting for it."""
-        return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=True))
+        return self._with_tensors(lambda tensor: to_device(tensor, device))
 
     def pin_memory(self) -> Batch:
         """Copy the tensors to page-locked memory, from where a GPU fetches them while the host goes on."""

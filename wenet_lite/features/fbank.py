@@ -72,7 +72,7 @@ class Fbank(nn.Module):
         Returns:
             features (batch, frames, num_mel_bins), natural log, and (batch,) valid frames.
         """
-        lens = (1 + torch.div(num_samples - self.frame_length, self.frame_shift, rounding_mode="floor")).clamp(min=0)
+        lens = self.num_frames(num_samples)
         batch = waveforms.shape[0]
         if waveforms.shape[1] < self.frame_length or batch == 0:
             return waveforms.new_zeros(batch, 0, self.filters.shape[1]), lens
@@ -88,6 +88,10 @@ class Fbank(nn.Module):
                 end = min(start + self.frames_per_block, frames.shape[1])
                 features[row, start:end] = self._log_mel(frames[row, start:end])
         return features, lens
+
+    def num_frames(self, num_samples: Tensor) -> Tensor:
+        """(batch,) frames that (batch,) samples give."""
+        return (1 + torch.div(num_samples - self.frame_length, self.frame_shift, rounding_mode="floor")).clamp(min=0)
 
     def _log_mel(self, frames: Tensor) -> Tensor:
         """(..., num_mel_bins) of frames (..., 400)."""

@@ -1,6 +1,7 @@
 """Augmentation of features on their device: SpecAugment, SpecSub, SpecTrim.
 
-Each utterance brings its own random numbers, so nothing depends on the batch that it is in.
+Each utterance brings its own random numbers, so nothing depends on the batch that it is in. What is masked or moved is
+drawn by the host, from lengths that it knows: nobody waits for a GPU.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+
+from wenet_lite.transfer import to_device
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def spec_augment(
 
     Args:
         features: (batch, frames, bins).
-        lens: (batch,) valid frames.
+        lens: (batch,) valid frames, in the host's memory.
         fill: (bins,) value of a masked cell: the corpus mean, which CMVN turns into 0.
         config: number and size of the masks.
         draws: each utterance's random numbers.
@@ -65,14 +68,12 @@ def spec_augment(
         (batch, frames, bins), a new tensor.
     """
     _, frames, bins = features.shape
-    valid = lens.cpu()
-    in_time = _spans(
-        valid, (valid * config.max_t_ratio).clamp(max=config.max_t), _uniform(draws, 2, config.num_t_mask), frames
-    )
-    widths = torch.full_like(valid, bins)
+    longest = (lens * config.max_t_ratio).clamp(max=config.max_t)
+    in_time = _spans(lens, longest, _uniform(draws, 2, config.num_t_mask), frames)
+    widths = torch.full_like(lens, bins)
     in_frequency = _spans(widths, widths.clamp(max=config.max_f), _uniform(draws, 2, config.num_f_mask), bins)
-    masked = in_time.unsqueeze(2) | in_frequency.unsqueeze(1)
-    return torch.where(masked.to(features.device), fill, features)
+    in_time, in_frequency = to_device(in_time, features.device), to_device(in_frequency, features.device)
+    return torch.where(in_time.unsqueeze(2) | in_frequency.unsqueeze(1), fill, features)
 
 
 def spec_sub(features: Tensor, lens: Tensor, config: SpecSubConfig, draws: Sequence[np.random.Generator]) -> Tensor:
@@ -80,13 +81,13 @@ def spec_sub(features: Tensor, lens: Tensor, config: SpecSubConfig, draws: Seque
 
     Args:
         features: (batch, frames, bins).
-        lens: (batch,) valid frames.
+        lens: (batch,) valid frames, in the host's memory.
         config: number and size of the spans.
         draws: each utterance's random numbers.
     Returns:
         (batch, frames, bins), a new tensor.
     """
-    valid = lens.cpu().unsqueeze(1)
+    valid = lens.unsqueeze(1)
     uniform = _uniform(draws, 3, config.num_t_sub)
     starts = (uniform[0] * valid).long()
     ends = torch.minimum(starts + 1 + (uniform[1] * config.max_t).long(), valid)
@@ -96,7 +97,7 @@ def spec_sub(features: Tensor, lens: Tensor, config: SpecSubConfig, draws: Seque
     for start, end, distance in zip(starts.unbind(1), ends.unbind(1), distances.unbind(1)):
         inside = (times >= start.unsqueeze(1)) & (times < end.unsqueeze(1))
         sources = torch.where(inside, times - distance.unsqueeze(1), sources)
-    index = sources.to(features.device).unsqueeze(2).expand_as(features)
+    index = to_device(sources, features.device).unsqueeze(2).expand_as(features)
     return features.gather(1, index)
 
 
@@ -104,13 +105,13 @@ def spec_trim(lens: Tensor, config: SpecTrimConfig, draws: Sequence[np.random.Ge
     """Cut off the end of each utterance, unless that were half of it or more.
 
     Args:
-        lens: (batch,) valid frames.
+        lens: (batch,) valid frames, in the host's memory.
         config: how much.
         draws: each utterance's random numbers.
     Returns:
         (batch,) valid frames that remain.
     """
-    cut = 1 + (_uniform(draws, 1, 1)[0, :, 0] * config.max_t).long().to(lens.device)
+    cut = 1 + (_uniform(draws, 1, 1)[0, :, 0] * config.max_t).long()
     return torch.where(2 * cut < lens, lens - cut, lens)
 
 

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from wenet_lite.data.dataset import Batch
 from wenet_lite.errors import ConfigError, WenetLiteError
+from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.training.parallel import layers_of
 from wenet_lite.training.training_config import TrainingConfig
@@ -82,7 +83,7 @@ class Acceleration:
                 raise
             count, samples = batch.waveforms.shape
             raise WenetLiteError(
-                f"out of memory on {self._device} with {count} utterances of up to {samples / 16000:.1f} s and "
+                f"out of memory on {self._device} with {count} utterances of up to {samples / SAMPLE_RATE:.1f} s and "
                 f"{batch.tokens.shape[1]} tokens",
                 cure="lower batch.max_frames, or set training.gradient_checkpointing=true",
             ) from error

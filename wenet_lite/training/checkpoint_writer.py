@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -36,9 +37,7 @@ class CheckpointWriter:
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob("*.tmp"):
             leftover.unlink()
-        # Newer ones, and such as cannot be read, take no place of a good one.
-        earlier = [path for path in list_checkpoints(folder) if update_of(path) <= update and _is_readable(path)]
-        self._results = {path: dev_of(path) for path in earlier}
+        self._results = _dev_results(folder, update)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
 
@@ -75,9 +74,11 @@ class CheckpointWriter:
             del self._results[path]
 
 
-def _is_readable(path: Path) -> bool:
-    try:
-        dev_of(path)
-    except CheckpointError:
-        return False
-    return True
+def _dev_results(folder: Path, update: int) -> dict[Path, dict[str, float] | None]:
+    """Of the checkpoints up to an update; newer ones, and such as cannot be read, take no place of a good one."""
+    results = {}
+    for path in list_checkpoints(folder):
+        if update_of(path) <= update:
+            with suppress(CheckpointError):
+                results[path] = dev_of(path)
+    return results

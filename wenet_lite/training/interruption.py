@@ -15,9 +15,6 @@ from wenet_lite.distributed import World, collective_timeout, waiting_for_others
 
 _LOG = logging.getLogger(__name__)
 
-EXIT_RESUMABLE = 75
-"""Exit status of a run that was asked to stop and can go on (EX_TEMPFAIL of sysexits.h)."""
-
 
 class Wishes:
     """What any rank wishes, known to all ranks one update later, without waiting.

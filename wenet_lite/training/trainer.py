@@ -37,6 +37,7 @@ from wenet_lite.training.snapshot import restore, snapshot
 from wenet_lite.training.step import Stepper
 from wenet_lite.training.unreadable import report_unreadable
 from wenet_lite.training.weight_average import WeightAverage
+from wenet_lite.transfer import to_device
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Trainer:
                 cure="raise batch.micro_batches_per_update, or take fewer processes",
             )
         self.recipe, self.config, self.model = recipe, recipe.config, recipe.model
-        self.exp_dir, self.world, self.device = exp_dir, world, device
+        self.world, self.device = world, device
         self.update = self.epoch = self.update_in_epoch = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
@@ -173,7 +174,7 @@ class Trainer:
         assert batch is not None
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.update) * 1_009 + number)
         with self.acceleration.explain_memory(batch):
-            losses = self._losses(batch.to(self.device), chunk)
+            losses = self._losses(batch, chunk)
             share = losses.total.sum() * int(heard) / max(plan.num_utterances(self.update_in_epoch), 1)
             (share * self.stepper.loss_scale).backward()
         if heard:
@@ -181,13 +182,15 @@ class Trainer:
             self.bad_updates.heard(self.update + 1, batch.keys, losses.total)
 
     def _losses(self, batch: Batch, chunk: TrainingChunk) -> Losses:
-        features, lens = self.recipe.fbank(batch.waveforms, batch.num_samples)
+        lens = self.recipe.fbank.num_frames(batch.num_samples)
         taken = zip(batch.occurrences, batch.keys)
         draws = [utterance_draws(self.recipe.seed, occurrence, key, "spectrum") for occurrence, key in taken]
         if self.config.spec_trim is not None:
             lens = spec_trim(lens, self.config.spec_trim, draws)
+        there = batch.to(self.device)
+        features, _ = self.recipe.fbank(there.waveforms, there.num_samples)
         view = self._augmented(features, lens, draws)
-        rest = (lens, batch.tokens, batch.token_lens, chunk.size, chunk.num_left_chunks)
+        rest = (to_device(lens, self.device), there.tokens, there.token_lens, chunk.size, chunk.num_left_chunks)
         with self.acceleration.autocast():
             if self.model.config.cr_ctc_weight:
                 return self.model.consistent_losses((view, self._augmented(features, lens, draws)), *rest)
@@ -195,7 +198,7 @@ class Trainer:
             return losses
 
     def _augmented(self, features: Tensor, lens: Tensor, draws: Sequence[np.random.Generator]) -> Tensor:
-        """One view of (batch, frames, bins) features; drawn anew at each call."""
+        """One view of (batch, frames, bins) features of (batch,) `lens` on the host; drawn anew at each call."""
         config = self.config
         if config.spec_augment is not None:
             mean = self.model.encoder.global_cmvn.mean
@@ -250,13 +253,13 @@ class Trainer:
         metrics["bad_updates"] = self.skipped + self.bad_updates.report(self.world)
         self.skipped = 0
         if self.monitor:
-            progress = self.epoch + self.update_in_epoch / plan.num_updates
-            self.monitor.record("train", self.update, {"epoch": progress, **metrics, "padding": plan.padding})
+            progress = {"epoch": self._progress(plan)}
+            self.monitor.record("train", self.update, {**progress, **metrics, "padding": plan.padding})
 
     def _finish_epoch(self, plan: EpochPlan) -> None:
         """Measure the dev set and save."""
         self.skipped += self.bad_updates.report(self.world)
-        progress = self.epoch + self.update_in_epoch / plan.num_updates
+        progress = self._progress(plan)
         if self.update_in_epoch >= plan.num_updates:
             self.epoch, self.update_in_epoch = self.epoch + 1, 0
         averaged = self.average.applied_to(self.model) if self.average is not None else nullcontext()
@@ -270,6 +273,10 @@ class Trainer:
         if self.monitor:
             self.monitor.record_dev(self.update, self.history, samples, self._hours())
         self._save(dev)
+
+    def _progress(self, plan: EpochPlan) -> float:
+        """Epochs done, with the part of this one."""
+        return self.epoch + self.update_in_epoch / plan.num_updates
 
     def _is_over(self) -> bool:
         """Whether the last update is done."""

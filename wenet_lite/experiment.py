@@ -131,7 +131,6 @@ def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, devic
         initialization = initialize(model, tokenizer.units, paths.init_from, resolved, partial=paths.init_partial)
         if world.is_main:
             log_initialization(initialization, paths.init_from)
-    model.to(device)
     fbank = Fbank(config.features).to(device)
     front_end = config.model.encoder.input_layer
     train = read_manifests([data.path for data in paths.train_data], allow_pipes=paths.allow_pipes)

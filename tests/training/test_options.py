@@ -41,8 +41,10 @@ def test_half_precision_stays_near_and_its_weights_are_float32(toy: Toy, tmp_pat
     skipped = sum(record["bad_updates"] for record in records(tmp_path / "half"))
     checkpoint = newest(tmp_path / "half")
     assert all(t.dtype == torch.float32 for t in checkpoint.model.values() if t.is_floating_point())
-    scale = 2.0**16 if precision == "float16" else 1.0
-    assert float(checkpoint.stepper["loss_scale"]) == scale / 2**skipped
+    if precision == "float16":
+        assert float(checkpoint.stepper["loss_scale"]) == 2.0**16 / 2**skipped
+    else:
+        assert checkpoint.stepper == {}
 
 
 def test_recomputation_and_compilation_change_nothing_but_time(toy: Toy, tmp_path: Path) -> None:
@@ -177,14 +179,31 @@ def test_bad_updates_are_skipped_counted_named_and_end_the_run(
 
 def test_a_gradient_that_is_not_finite_names_all_utterances_of_its_update(caplog: pytest.LogCaptureFixture) -> None:
     bad = BadUpdates(limit=2, device=torch.device("cpu"))
+    yes, no = torch.tensor(True), torch.tensor(False)
     bad.heard(5, ["a", "b"], torch.tensor([1.0, 2.0]))
-    bad.judged(5, torch.tensor(True))
-    bad.judged(6, torch.tensor(False))
+    bad.judged(5, yes, no)
+    bad.judged(6, no, no)
     assert bad.report(World()) == 1 and bad.report(World()) == 0
     assert caplog.messages == ["update 5 was skipped: the gradient is not finite; it had a, b"]
-    bad.judged(7, torch.tensor(True))
+    bad.judged(7, yes, no)
     assert bad.report(World()) == 1
-    bad.judged(8, torch.tensor(True))  # two in a row, over a report
+    bad.judged(8, yes, no)  # two in a row, over a report
+    with pytest.raises(WenetLiteError, match="2 updates in a row"):
+        bad.report(World())
+
+
+def test_the_search_for_a_loss_scale_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    bad = BadUpdates(limit=2, device=torch.device("cpu"))
+    yes = torch.tensor(True)
+    for update in range(5):
+        bad.heard(update, ["a"], torch.tensor([1.0]))
+        bad.judged(update, yes, yes)
+    assert bad.report(World()) == 5
+    assert caplog.messages[0] == "update 0 was skipped: its gradient is too large for the loss scale, which is halved"
+    assert all(record.levelno == logging.INFO for record in caplog.records)
+    bad.judged(5, yes, ~yes)  # a scale of 1 is not to blame
+    bad.judged(6, yes, ~yes)
     with pytest.raises(WenetLiteError, match="2 updates in a row"):
         bad.report(World())
 
@@ -199,6 +218,8 @@ def test_a_lack_of_memory_names_the_batch_and_the_cure(toy: Toy) -> None:
             acceleration.explain_memory(silent_batch()),
         ):
             raise error
+    with pytest.raises(WenetLiteError, match="where the optimiser moves the weights"), acceleration.explain_memory():
+        raise torch.OutOfMemoryError("CUDA")
     with pytest.raises(RuntimeError, match="something else"), acceleration.explain_memory(silent_batch()):
         raise RuntimeError("something else")
 

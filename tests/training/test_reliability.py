@@ -8,15 +8,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from toy import ROOT, Toy, run_module
-from toy_run import assert_same_weights
+from toy_run import assert_same_weights, newest
 
 from wenet_lite.bin import train
 from wenet_lite.errors import CheckpointError, WenetLiteError
-from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint, load_latest
+from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint, load_latest, update_of
+from wenet_lite.training.validation import Validator
 
 LONGER = ("training.max_epochs=8",)
 RESUMABLE = 75
@@ -100,12 +102,51 @@ def test_a_signal_saves_and_says_that_the_run_can_go_on(
     _, told = process.communicate(timeout=60)
     assert process.returncode == RESUMABLE, told
     assert "everything is saved: the same command goes on" in told and "Traceback" not in told
-    newest = load_latest(tmp_path / "checkpoints")
-    assert newest is not None and 7 <= newest.update < 40
-    assert updates(tmp_path)[-1] <= newest.update
+    saved = load_latest(tmp_path / "checkpoints")
+    assert saved is not None and 7 <= saved.update < 40
+    assert updates(tmp_path)[-1] <= saved.update
     result = run_module("wenet_lite.bin.train", *toy.train_arguments(tmp_path, *LONGER), processes=processes)
     assert result.returncode == 0, result.stderr
     assert_same_weights(tmp_path, undisturbed[processes])
+
+
+def test_a_signal_while_the_dev_set_is_measured_is_the_end_of_it(
+    toy: Toy, undisturbed: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = Validator.measure
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return measure(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Validator, "measure", interrupted)
+        assert train.main(toy.train_arguments(tmp_path, *LONGER)) == RESUMABLE
+    stopped = newest(tmp_path)
+    assert stopped.epoch == 1 and stopped.update_in_epoch == 0 and stopped.dev == stopped.history[0]
+    assert train.main(toy.train_arguments(tmp_path, *LONGER)) == 0
+    assert_same_weights(tmp_path, undisturbed[1])
+
+
+def test_an_epoch_is_saved_before_it_is_measured(
+    toy: Toy, undisturbed: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    def killed(*args: Any, **options: Any) -> Any:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Validator, "measure", killed)
+        with pytest.raises(KilledError):
+            train.main(toy.train_arguments(tmp_path, *LONGER, "training.checkpoint_interval=0"))
+    deadline = time.monotonic() + 30
+    while not (saved := list_checkpoints(tmp_path / "checkpoints")) and time.monotonic() < deadline:
+        time.sleep(0.01)  # a thread writes it
+    assert len(saved) == 1 and load_checkpoint(saved[0]).update_in_epoch == update_of(saved[0]) > 0
+    assert train.main(toy.train_arguments(tmp_path, *LONGER)) == 0
+    assert_same_weights(tmp_path, undisturbed[1])
 
 
 def test_a_second_run_in_the_folder_is_refused(toy: Toy, tmp_path: Path) -> None:
@@ -173,7 +214,7 @@ def test_a_run_that_was_stopped_at_its_last_update_measures_it(toy: Toy, tmp_pat
     settings = ("training.max_updates=7", "training.checkpoint_interval=7")
     assert train.main(toy.train_arguments(tmp_path, *settings)) == 0
     measured = load_checkpoint(list_checkpoints(tmp_path / "checkpoints")[-1])
-    torch.save({"schema": 2, **vars(measured), "dev": None}, tmp_path / "checkpoints" / "step_00000007.pt")
+    torch.save({"schema": 3, **vars(measured), "dev": None}, tmp_path / "checkpoints" / "step_00000007.pt")
     assert train.main(toy.train_arguments(tmp_path, *settings)) == 0
     again = load_checkpoint(list_checkpoints(tmp_path / "checkpoints")[-1])
     assert again.update == 7 and again.dev == measured.dev

@@ -1,6 +1,7 @@
 """Training survives being killed, does not depend on the number of ranks, and says what it leaves out."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,13 @@ from toy import ROOT, Toy, run_module
 from toy_run import assert_same_weights, newest, records
 
 from wenet_lite.bin import make_shards, train
+from wenet_lite.distributed import World
 from wenet_lite.errors import CheckpointError, ConfigError, DataError
+from wenet_lite.model.asr_model import Losses
 from wenet_lite.training.average import average_checkpoints, choose_checkpoints
 from wenet_lite.training.checkpoint import load_checkpoint
+from wenet_lite.training.meter import Meter
+from wenet_lite.training.unreadable import Unreadable
 
 FIXED = ("model.encoder.dropout_rate=0.0", "model.encoder.positional_dropout_rate=0.0", "batch.speed_factors=[1.0]")
 LONGER = ("training.max_epochs=8",)
@@ -105,6 +110,36 @@ def test_unreadable_audio_is_listed_and_too_much_of_it_is_an_error(
         train.main(arguments)
     assert train.main([*arguments, "--set", "training.max_bad_fraction=0.1"]) == 0
     assert f"utterance {damaged['key']} left out" in caplog.text
+
+
+def test_what_was_unreadable_before_a_restart_still_counts(caplog: pytest.LogCaptureFixture) -> None:
+    unreadable = Unreadable("training", total=100, left_out=1, max_bad_fraction=0.03, world=World())
+    unreadable.begin()
+    unreadable.add({"a": "gone", "b": "torn"})
+    unreadable.report()
+    again = Unreadable("training", total=100, left_out=1, max_bad_fraction=0.03, world=World())
+    again.begin(unreadable.keys)
+    again.add({"b": "torn"})
+    again.report()  # the same one, heard again after the checkpoint
+    again.add({"c": "gone"})
+    with pytest.raises(DataError, match="4 of 100 training utterances cannot be used"):
+        again.report()
+    again.begin()
+    again.add({"c": "gone"})
+    again.report()
+    assert caplog.messages[:2] == ["training utterance a left out: gone", "training utterance b left out: torn"]
+
+
+def test_means_leave_out_what_has_no_finite_loss() -> None:
+    meter = Meter(torch.device("cpu"), ["ctc"], [], 0)
+    meter.start()
+    for totals in ([1.0, torch.nan, torch.inf], [3.0]):
+        total = torch.tensor(totals)
+        meter.add(Losses(total, {"ctc": 2 * total}), torch.tensor([16000] * len(totals)))
+    metrics = meter.read(World())
+    assert (metrics["loss"], metrics["ctc"]) == (2.0, 4.0)
+    meter.add(Losses(torch.tensor([torch.nan]), {"ctc": torch.zeros(1)}), torch.tensor([16000]))
+    assert math.isnan(meter.read(World())["loss"])
 
 
 def test_ranks_that_cannot_share_an_update_are_refused(toy: Toy, tmp_path: Path) -> None:

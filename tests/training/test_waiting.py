@@ -78,6 +78,7 @@ def trainer_without_values(toy: Toy, exp_dir: Path, *settings: str) -> Trainer:
                 if tensor is not None:
                     there = torch.empty_like(tensor, device=device)
                     tensors[name] = nn.Parameter(there) if isinstance(tensor, nn.Parameter) else there
+    recipe.model.to = lambda device: recipe.model
     return Trainer(recipe, None, exp_dir, World(), device)
 
 

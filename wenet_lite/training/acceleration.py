@@ -74,13 +74,18 @@ class Acceleration:
         return torch.autocast(self._device.type, dtype, enabled=dtype is not torch.float32)
 
     @contextmanager
-    def explain_memory(self, batch: Batch) -> Iterator[None]:
-        """Turn a lack of memory in the block into one line."""
+    def explain_memory(self, batch: Batch | None = None) -> Iterator[None]:
+        """Turn a lack of memory in the block into one line: it computes on a batch, or moves the weights."""
         try:
             yield
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
                 raise
+            if batch is None:
+                raise WenetLiteError(
+                    f"out of memory on {self._device} where the optimiser moves the weights",
+                    cure="lower batch.max_frames, or share the moments out by training.distribution=fsdp",
+                ) from error
             count, samples = batch.waveforms.shape
             raise WenetLiteError(
                 f"out of memory on {self._device} with {count} utterances of up to {samples / SAMPLE_RATE:.1f} s and "

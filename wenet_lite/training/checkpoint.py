@@ -16,7 +16,7 @@ from wenet_lite.model.weights import load_tensors, save_atomically
 
 _LOG = logging.getLogger(__name__)
 
-SCHEMA = 2
+SCHEMA = 3
 _NAME = re.compile(r"step_(\d{8})\.pt")
 
 
@@ -26,9 +26,10 @@ class Checkpoint:
     update: updates done.
     epoch: epoch of the next update.
     update_in_epoch: updates of that epoch already done.
+    unreadable: ids of that epoch's utterances that could not be read.
     model: its state_dict.
     optimizer: moments by the name of their parameter.
-    stepper: the loss scale.
+    stepper: the loss scale; empty where losses are not scaled.
     average: moving average of the weights; empty where none is kept.
     config: resolved configuration of the run, as plain mappings.
     data: fingerprint of the training data.
@@ -40,6 +41,7 @@ class Checkpoint:
     update: int
     epoch: int
     update_in_epoch: int
+    unreadable: list[str]
     model: dict[str, Any]
     optimizer: dict[str, Any]
     stepper: dict[str, Any]

@@ -64,6 +64,10 @@ class Wishes:
         self._travelling = dist.all_reduce(self._flags, dist.ReduceOp.MAX, self._group, async_op=True)
         return heard
 
+    def agree(self) -> int:
+        """What any rank has wished by now; every rank waits for the others."""
+        return self.exchange() | self.exchange()
+
     def release_signals(self) -> None:
         """Signals have the effect again that they have without us."""
         for number, handler in self._handlers.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import time
 from collections.abc import Iterator, Sequence
@@ -70,11 +71,12 @@ class Meter:
         return batch
 
     def add(self, losses: Losses, num_samples: Tensor) -> None:
-        """Count a micro-batch: its losses, and the (batch,) samples of each utterance."""
-        utterances = torch.ones_like(losses.total)
-        values = {"loss": losses.total, **losses.parts, "samples": num_samples, "utterances": utterances}
-        for name, value in values.items():
-            self._sums[name] += value.detach().double().sum()
+        """Count a micro-batch: its losses, those that are not finite left out, and the (batch,) samples of each."""
+        finite = torch.isfinite(losses.total.detach())
+        for name, value in {"loss": losses.total, **losses.parts}.items():
+            self._sums[name] += torch.where(finite, value.detach().double(), 0.0).sum()
+        self._sums["utterances"] += finite.sum()
+        self._sums["samples"] += num_samples.sum()
         if losses.expert_counts is not None:
             self._expert_counts += losses.expert_counts
 
@@ -95,7 +97,7 @@ class Meter:
             sum_over_ranks([sums])
         totals = dict(zip((*self._sums, "waited"), sums.tolist()))
         utterances, samples, waited_s = (totals.pop(name) for name in ("utterances", "samples", "waited"))
-        metrics = {name: value / max(utterances, 1.0) for name, value in totals.items()}
+        metrics = {name: value / utterances if utterances else math.nan for name, value in totals.items()}
         counts = sums[len(self._sums) + 1 :].view_as(self._expert_counts)
         shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1.0)
         for layer, row in zip(self._expert_layers, shares.tolist()):

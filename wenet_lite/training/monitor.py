@@ -30,15 +30,22 @@ class Monitor:
     Args:
         exp_dir: receives `metrics.jsonl` and `tensorboard/`.
         first_update: updates already done.
+        measured: whether the dev set was measured after them.
         total_updates: updates of the whole run.
         config, model: tell what is to be warned of.
     """
 
     def __init__(
-        self, exp_dir: Path, first_update: int, total_updates: int, config: TrainingConfig, model: ModelConfig
+        self,
+        exp_dir: Path,
+        first_update: int,
+        measured: bool,
+        total_updates: int,
+        config: TrainingConfig,
+        model: ModelConfig,
     ) -> None:
         self._path = exp_dir / "metrics.jsonl"
-        _cut_back(self._path, first_update)
+        _cut_back(self._path, first_update, measured)
         self._stream = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 (open for the whole run)
         # TensorBoard leaves out what an earlier process has written from this update on.
         self._writer = SummaryWriter(str(exp_dir / "tensorboard"), purge_step=first_update + 1)
@@ -130,14 +137,15 @@ class _beside:
         self._bar.refresh()
 
 
-def _cut_back(path: Path, update: int) -> None:
-    """Take records after an update, and torn lines, out of metrics.jsonl."""
+def _cut_back(path: Path, update: int, measured: bool) -> None:
+    """Take records after an update, with its dev results if they are to be measured again, out of metrics.jsonl."""
     if not path.exists():
         return
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            if json.loads(line)["update"] <= update:
+            record = json.loads(line)
+            if (record["update"], not measured and record["kind"] == "dev") <= (update, False):
                 kept.append(line + "\n")
         except ValueError:  # torn by a kill
             continue

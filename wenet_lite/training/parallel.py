@@ -22,8 +22,8 @@ class Parallel(Protocol):
 
     in_step: bool
 
-    def prepare(self, model: AsrModel) -> None:
-        """Before an optimiser is built over the model's parameters."""
+    def prepare(self, model: AsrModel, device: torch.device) -> None:
+        """Put the model on its device, before an optimiser is built over its parameters."""
 
     def reduce(self, gradients: list[Tensor]) -> None:
         """After the last backward pass of an update: replace gradients by their sums over all ranks."""
@@ -41,8 +41,9 @@ class Replicated:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def prepare(self, model: AsrModel) -> None:
-        """Nothing to do."""
+    def prepare(self, model: AsrModel, device: torch.device) -> None:
+        """Move the whole model."""
+        model.to(device)
 
     def reduce(self, gradients: list[Tensor]) -> None:
         """Sum over ranks."""
@@ -55,13 +56,18 @@ class FullySharded:
 
     in_step = True
 
-    def prepare(self, model: AsrModel) -> None:
-        """Share out the model's parameters, layer by layer."""
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def prepare(self, model: AsrModel, device: torch.device) -> None:
+        """Move and share out the model's parameters, layer by layer: the device never holds all of them."""
+        from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
+        mesh = init_device_mesh(device.type, (self._world.size,))
         for layer in layers_of(model):
-            fully_shard(layer)
-        fully_shard(model)
+            fully_shard(layer, mesh=mesh)
+        fully_shard(model, mesh=mesh)
         for method in ("consistent_losses", "losses_and_posteriors"):
             register_fsdp_forward_method(model, method)
         for module in model.modules():
@@ -75,7 +81,7 @@ class FullySharded:
 
 def build_parallel(kind: Literal["ddp", "fsdp"], world: World) -> Parallel:
     """The way that a configuration names; alone there is nothing to share out."""
-    return FullySharded() if kind == "fsdp" and world.size > 1 else Replicated(world)
+    return FullySharded(world) if kind == "fsdp" and world.size > 1 else Replicated(world)
 
 
 def layers_of(model: AsrModel) -> list[nn.Module]:

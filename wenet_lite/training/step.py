@@ -46,6 +46,11 @@ class Stepper:
         self.loss_scale = torch.tensor(_FIRST_SCALE if scaled else 1.0, device=device)
         self._since_growth = torch.zeros((), device=device)
 
+    @property
+    def searching(self) -> Tensor:
+        """Whether the loss scale may be what makes gradients infinite, a scalar on the device."""
+        return self.loss_scale > 1
+
     @torch.no_grad()
     def step(self, rate: float) -> tuple[Tensor, Tensor]:
         """Move the weights by the gradients that backward passes have summed, and drop these.
@@ -91,10 +96,12 @@ class Stepper:
         self._since_growth.copy_(torch.where(grows, 0.0, since))
 
     def state(self) -> dict[str, Tensor]:
-        """The loss scale, for a checkpoint."""
-        return {"loss_scale": self.loss_scale, "since_growth": self._since_growth}
+        """The loss scale, for a checkpoint; nothing where losses are not scaled."""
+        return {"loss_scale": self.loss_scale, "since_growth": self._since_growth} if self._scaled else {}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` told."""
+        """Put back what `state` told, if losses were scaled then and are now."""
+        if not (self._scaled and state):
+            return
         self.loss_scale.copy_(state["loss_scale"])
         self._since_growth.copy_(state["since_growth"])

@@ -35,7 +35,7 @@ from wenet_lite.training.recipe import Recipe
 from wenet_lite.training.schedule import learning_rate
 from wenet_lite.training.snapshot import restore, snapshot
 from wenet_lite.training.step import Stepper
-from wenet_lite.training.unreadable import report_unreadable
+from wenet_lite.training.unreadable import Unreadable
 from wenet_lite.training.weight_average import WeightAverage
 from wenet_lite.transfer import to_device
 
@@ -48,7 +48,8 @@ class Trainer:
     An update takes the G micro-batches that the plan gives it; the ranks share them, the summed gradient
     is divided by the update's utterances, so the weights do not depend on the number of ranks but for
     rounding. Every draw is keyed by (seed, update), so a run that is killed and started again ends with
-    the same weights. The loop itself waits for a GPU in records of metrics, checkpoints and the dev set alone.
+    the same weights. The loop itself waits for a GPU in records of metrics, checkpoints and the dev set alone (what
+    inside of torch and the model waits: docs/performance.md).
 
     Args:
         recipe: model, data and options.
@@ -76,12 +77,17 @@ class Trainer:
         freeze(self.model, self.config.optimizer.freeze)
         self.acceleration = Acceleration(self.config, self.model, device)
         self.parallel = build_parallel(self.config.distribution, world)
-        self.parallel.prepare(self.model)
+        self.parallel.prepare(self.model, device)
         self.stepper = Stepper(
             self.model, self.config.optimizer, self.parallel, self.config.grad_clip, self.acceleration.scales, device
         )
         self.average = WeightAverage(self.model, self.config.ema_decay) if self.config.ema_decay else None
         self.batch_norms = BatchNorms(self.model, recipe.plan.config.micro_batches_per_update)
+        manifest = recipe.dataset.manifest
+        total = len(manifest) + len(manifest.rejected)
+        self.unreadable = Unreadable(
+            "training", total, total - len(recipe.plan.kept), self.config.max_bad_fraction, world
+        )
         if checkpoint is not None:
             self._restore(checkpoint)
         self.total_updates = self._count_updates()
@@ -96,7 +102,9 @@ class Trainer:
         self.monitor: Monitor | None = None
         self.writer: CheckpointWriter | None = None
         if world.is_main:
-            self.monitor = Monitor(exp_dir, self.update, self.total_updates, self.config, self.model.config)
+            self.monitor = Monitor(
+                exp_dir, self.update, self.measured, self.total_updates, self.config, self.model.config
+            )
             self.writer = CheckpointWriter(
                 exp_dir / "checkpoints", self.update, self.config.keep_checkpoints, self.config.keep_best,
                 self.config.best_by,
@@ -110,9 +118,7 @@ class Trainer:
         try:
             while not stopped and not self._is_finished():
                 plan = self.recipe.plan.epoch(self.epoch)
-                stopped = self._train_epoch(plan)
-                if not stopped:
-                    self._finish_epoch(plan)
+                stopped = self._train_epoch(plan) or self._finish_epoch(plan)
         finally:
             self.wishes.release_signals()
         self._close()
@@ -124,14 +130,13 @@ class Trainer:
         self.recipe.fbank.train()
         self.meter.start()
         batches = self._batches(plan)
-        failed: dict[str, str] = {}
         stopped = False
         while self.update_in_epoch < plan.num_updates and not self._is_over() and not stopped:
             chunk = self._training_chunk()
             self.batch_norms.begin()
             for number in self._micro_batches(plan):
                 batch = self.meter.wait_for(batches) if number < plan.micro_batches_per_update else None
-                self._accumulate(batch, plan, number, chunk, failed)
+                self._accumulate(batch, plan, number, chunk)
                 self.batch_norms.collect()
             self._step()
             self._after_update(plan)
@@ -139,12 +144,6 @@ class Trainer:
         self.meter.stop()
         if stopped:
             self._save(None)
-        manifest = self.recipe.dataset.manifest
-        total = len(manifest) + len(manifest.rejected)
-        report_unreadable(
-            failed, self.world, kind="training", total=total, left_out=total - len(self.recipe.plan.kept),
-            max_bad_fraction=self.config.max_bad_fraction,
-        )  # fmt: skip
         return stopped
 
     def _batches(self, plan: EpochPlan) -> Iterator[Batch]:
@@ -161,11 +160,9 @@ class Trainer:
             count = -(-count // self.world.size) * self.world.size
         return range(self.world.rank, count, self.world.size)
 
-    def _accumulate(
-        self, batch: Batch | None, plan: EpochPlan, number: int, chunk: TrainingChunk, failed: dict[str, str]
-    ) -> None:
+    def _accumulate(self, batch: Batch | None, plan: EpochPlan, number: int, chunk: TrainingChunk) -> None:
         """Add the gradient of micro-batch `number` of this update."""
-        failed.update(batch.failed if batch else {})
+        self.unreadable.add(batch.failed if batch else {})
         heard = batch is not None and len(batch.keys) > 0
         if not heard:
             if not self.parallel.in_step:
@@ -211,11 +208,13 @@ class Trainer:
         """Move the weights."""
         losses = [dev["loss"] for dev in self.history]
         rate = learning_rate(self.config.schedule, self.config.optimizer.lr, self.update, self.total_updates, losses)
-        norm, skipped = self.stepper.step(rate)
+        searching = self.stepper.searching
+        with self.acceleration.explain_memory():
+            norm, skipped = self.stepper.step(rate)
         self.batch_norms.end(self.world, skipped)
         if self.average is not None:
             self.average.update(self.model, skipped)
-        self.bad_updates.judged(self.update + 1, skipped)
+        self.bad_updates.judged(self.update + 1, skipped, searching)
         self.meter.stepped(rate, norm)
 
     def _after_update(self, plan: EpochPlan) -> None:
@@ -250,18 +249,21 @@ class Trainer:
     def _record(self, plan: EpochPlan) -> None:
         """Tell what has happened since the last time; here ranks wait for each other and for their GPUs."""
         metrics = self.meter.read(self.world)
+        self.unreadable.report()
         metrics["bad_updates"] = self.skipped + self.bad_updates.report(self.world)
         self.skipped = 0
         if self.monitor:
             progress = {"epoch": self._progress(plan)}
             self.monitor.record("train", self.update, {**progress, **metrics, "padding": plan.padding})
 
-    def _finish_epoch(self, plan: EpochPlan) -> None:
-        """Measure the dev set and save."""
+    def _finish_epoch(self, plan: EpochPlan) -> bool:
+        """Measure the dev set and save, before it too: it may take long; whether a signal stops the run."""
         self.skipped += self.bad_updates.report(self.world)
+        self._save(None)
         progress = self._progress(plan)
         if self.update_in_epoch >= plan.num_updates:
             self.epoch, self.update_in_epoch = self.epoch + 1, 0
+            self.unreadable.begin()
         averaged = self.average.applied_to(self.model) if self.average is not None else nullcontext()
         with averaged:
             dev, samples = self.recipe.validator.measure(
@@ -273,6 +275,9 @@ class Trainer:
         if self.monitor:
             self.monitor.record_dev(self.update, self.history, samples, self._hours())
         self._save(dev)
+        wished = self.wishes.agree()
+        self._time_is_up = self._time_is_up or bool(wished & Wishes.END)
+        return bool(wished & Wishes.STOP)
 
     def _progress(self, plan: EpochPlan) -> float:
         """Epochs done, with the part of this one."""
@@ -316,6 +321,7 @@ class Trainer:
 
     def _save(self, dev: dict[str, float] | None) -> None:
         """Hand a copy of everything to the writer; every rank takes part, and the main one has it written."""
+        self.unreadable.report()
         copies = snapshot(self.model, self.stepper, self.average, self.world)
         self._saved = time.monotonic()
         if self.writer:
@@ -325,6 +331,7 @@ class Trainer:
                     update=self.update,
                     epoch=self.epoch,
                     update_in_epoch=self.update_in_epoch,
+                    unreadable=sorted(self.unreadable.keys),
                     config=self.recipe.resolved,
                     data=self.recipe.data,
                     seconds=3600 * self._hours(),
@@ -338,6 +345,7 @@ class Trainer:
         restore(checkpoint, self.model, self.stepper, self.average)
         self.update, self.epoch = checkpoint.update, checkpoint.epoch
         self.update_in_epoch, self.seconds = checkpoint.update_in_epoch, checkpoint.seconds
+        self.unreadable.begin(checkpoint.unreadable)
         self.history = list(checkpoint.history)
         self.measured = checkpoint.dev is not None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from wenet_lite.distributed import World, gather_objects
 from wenet_lite.errors import DataError
@@ -11,28 +11,46 @@ from wenet_lite.errors import DataError
 _LOG = logging.getLogger(__name__)
 
 
-def report_unreadable(
-    failed: Mapping[str, str], world: World, *, kind: str, total: int, left_out: int, max_bad_fraction: float
-) -> None:
-    """Log what could not be read on any rank; every rank takes part.
+class Unreadable:
+    """Those of one pass through a set.
 
     Args:
-        failed: id and reason of each utterance that this rank could not read.
-        world: this process among the ranks.
         kind: what the utterances are for, such as `training`.
         total: utterances there are.
         left_out: of these, what the plan has left out.
         max_bad_fraction: part of the utterances that may be left out or unreadable.
-    Raises:
-        DataError: if it is more.
+        world: this process among the ranks.
     """
-    merged = {key: reason for part in gather_objects(failed, world) for key, reason in part.items()}
-    if world.is_main:
-        for key, reason in sorted(merged.items()):
-            _LOG.warning("%s utterance %s left out: %s", kind, key, reason)
-    bad = left_out + len(merged)
-    if merged and bad > max_bad_fraction * total:
-        raise DataError(
-            f"{bad} of {total} {kind} utterances cannot be used, more than training.max_bad_fraction "
-            f"{max_bad_fraction}; {len(merged)} could not be read, such as {min(merged.values())}"
-        )
+
+    def __init__(self, kind: str, total: int, left_out: int, max_bad_fraction: float, world: World) -> None:
+        self._kind, self._total, self._left_out = kind, total, left_out
+        self._max_bad_fraction, self._world = max_bad_fraction, world
+        self._failed: dict[str, str] = {}
+        self.keys: set[str] = set()
+
+    def begin(self, keys: Iterable[str] = ()) -> None:
+        """A pass begins, or goes on where these ids could not be read."""
+        self.keys = set(keys)
+
+    def add(self, failed: Mapping[str, str]) -> None:
+        """Take id and reason of utterances that this rank could not read."""
+        self._failed.update(failed)
+
+    def report(self) -> None:
+        """Log what has come on any rank since the last report; every rank takes part.
+
+        Raises:
+            DataError: if it is too much.
+        """
+        found = {key: why for part in gather_objects(self._failed, self._world) for key, why in part.items()}
+        self._failed = {}
+        self.keys |= found.keys()
+        if self._world.is_main:
+            for key, reason in sorted(found.items()):
+                _LOG.warning("%s utterance %s left out: %s", self._kind, key, reason)
+        bad = self._left_out + len(self.keys)
+        if found and bad > self._max_bad_fraction * self._total:
+            raise DataError(
+                f"{bad} of {self._total} {self._kind} utterances cannot be used, more than training.max_bad_fraction "
+                f"{self._max_bad_fraction}; {len(self.keys)} could not be read, such as {min(found.values())}"
+            )

@@ -17,7 +17,7 @@ from wenet_lite.distributed import World, gather_objects, sum_over_ranks
 from wenet_lite.features.fbank import Fbank
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.scoring.wer import Unit, align, split_units
-from wenet_lite.training.unreadable import report_unreadable
+from wenet_lite.training.unreadable import Unreadable
 
 _LOG = logging.getLogger(__name__)
 _SAMPLES = 3
@@ -100,10 +100,10 @@ class Validator:
         search = CtcGreedySearch(model.blank_id)
         names = ("loss", *model.loss_parts, "utterances", "errors", "words")
         sums = {name: torch.zeros((), dtype=torch.float64, device=self.device) for name in names}
-        failed: dict[str, str] = {}
+        unreadable = Unreadable("dev", len(self.dataset.manifest), 0, self.max_bad_fraction, self.world)
         samples: list[Sample] = []
         for batch in self._batches(in_step):
-            failed.update(batch.failed)
+            unreadable.add(batch.failed)
             heard = len(batch.keys) > 0
             if not heard and not in_step:
                 continue
@@ -127,10 +127,7 @@ class Validator:
                 if key in self._shown:
                     posteriors = log_probs[i, : encoder_lens[i]].exp().cpu()
                     samples.append(Sample(key, refs[i], hyps[i], posteriors))
-        report_unreadable(
-            failed, self.world, kind="dev", total=len(self.dataset.manifest), left_out=0,
-            max_bad_fraction=self.max_bad_fraction,
-        )  # fmt: skip
+        unreadable.report()
         totals = torch.stack(list(sums.values()))
         if self.world.size > 1:
             sum_over_ranks([totals])

@@ -14,6 +14,7 @@ COMMANDS = {
     "describe_data": "tell what data directories and lists hold",
     "compute_cmvn": "sum the features of a data directory into global_cmvn",
     "train_bpe": "train a sentencepiece model and write a lang directory",
+    "train_lm": "estimate an n-gram language model of text",
     "make_list": "turn a data directory into data.list, or index a list",
     "make_shards": "pack a data directory into tar shards",
     "train": "train a model, alone or under torchrun",

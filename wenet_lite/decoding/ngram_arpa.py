@@ -104,7 +104,7 @@ class _Lines:
         if not line:
             raise DataError(f"ends before {heading.decode()}", path=self.path, cure="fetch or make it again")
         if not line.startswith(b"\\"):
-            message = f"expected {heading.decode()}: the section has more n-grams than \\data\\ announces"
+            message = f"the section before {heading.decode()} has more n-grams than \\data\\ announces"
         else:
             message = f"expected {heading.decode()}, found {_shown(line)}"
         raise self.error(message)

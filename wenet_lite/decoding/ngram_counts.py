@@ -61,11 +61,11 @@ def encode_corpus(sentences: Iterable[str], vocab_size: int | None, min_count: i
     """
     seen: dict[str, int] = {SENTENCE_START: 0, SENTENCE_END: 1}
     tokens: list[npt.NDArray[np.int32]] = []
-    for sentence in sentences:
+    for number, sentence in enumerate(sentences, 1):
         words = sentence.split()
         if SENTENCE_START in words or SENTENCE_END in words:
             cure = "take it out: the ends of sentences are added here"
-            raise DataError(f"the text has the word {SENTENCE_START} or {SENTENCE_END}", cure=cure)
+            raise DataError(f"sentence {number} has the word {SENTENCE_START} or {SENTENCE_END}", cure=cure)
         tokens.append(np.array([0, *(seen.setdefault(word, len(seen)) for word in words), 1], dtype=np.int32))
     if len(seen) == 2:
         raise DataError("there is no text to estimate a language model on")

@@ -52,6 +52,12 @@ def test_numbers_are_natural_logs_of_the_files(tmp_path: Path) -> None:
     assert lm.score(["THE CAT", "THE THE"]) / math.log(10) == pytest.approx(log_10, abs=1e-5)
 
 
+def test_a_probability_of_0_stays_a_number(tmp_path: Path) -> None:
+    lm = read_arpa(write(tmp_path, ARPA.replace("-0.3\tTHE CAT", "-inf\tTHE CAT")))
+    log_prob, _ = lm.step(lm.words["THE"] + 1, lm.words["CAT"])
+    assert -math.inf < log_prob < -1000
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -17,6 +17,7 @@ from wenet_lite.decoding.ngram_building import RepeatedNgramError, find_nodes, u
 from wenet_lite.errors import DataError
 
 _LN_10 = math.log(10)
+_LOG10_ZERO = -999.0  # what -inf is read as: times a weight of 0 it is nothing
 _LINES_AT_ONCE = 50_000
 _COUNT = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)\s*")
 
@@ -173,8 +174,8 @@ def _read_unigrams(lines: _Lines, count: int, unknown_log_prob: float) -> tuple[
 
 def _read_order(lines: _Lines, lm: NgramLm, ids: dict[bytes, int], order: int, count: int) -> NgramLm:
     """`lm` with the n-grams of the next order."""
-    empty = np.zeros(0, dtype=np.int64)
-    columns: list[tuple[Ints, Ints, Floats, Floats, Ints]] = [(empty, empty, np.zeros(0), np.zeros(0), empty)]
+    keys, numbers = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    log_probs, backoffs = [np.zeros(0, dtype=np.float32)], [np.zeros(0, dtype=np.float32)]
     for block in _read_blocks(lines, order, count):
         found = np.fromiter(map(ids.get, block.words, repeat(-1)), np.int64, len(block.words))
         missing = np.flatnonzero(found < 0)
@@ -189,12 +190,14 @@ def _read_order(lines: _Lines, lm: NgramLm, ids: dict[bytes, int], order: int, c
             message = f"the context '{context}' of the n-gram is no {order - 1}-gram of the file"
             cure = "add it, or estimate the model anew"
             raise DataError(message, path=lines.path, line=int(block.numbers[orphans[0]]), cure=cure)
-        columns.append((parents, ngrams[:, -1], block.log_probs, block.backoffs, block.numbers))
-    parents, last_words, log_probs, backoffs, numbers = (np.concatenate(column) for column in zip(*columns))
+        keys.append(parents * lm.vocab_size + ngrams[:, -1])
+        log_probs.append(block.log_probs.astype(np.float32))
+        backoffs.append(block.backoffs.astype(np.float32))
+        numbers.append(block.numbers)
     try:
-        return with_order(lm, parents, last_words, log_probs, backoffs)
+        return with_order(lm, np.concatenate(keys), np.concatenate(log_probs), np.concatenate(backoffs))
     except RepeatedNgramError as error:
-        raise _second_time(lines.path, int(numbers[error.row])) from error
+        raise _second_time(lines.path, int(np.concatenate(numbers)[error.row])) from error
 
 
 def _read_blocks(lines: _Lines, order: int, count: int) -> Iterator[_Block]:
@@ -236,7 +239,7 @@ def _parse(block: list[bytes], first: int, order: int) -> _Block | None:
     is_word = np.ones(len(fields), dtype=bool)
     is_word[prob_fields] = is_word[backoff_fields] = False
     words = list(compress(fields, is_word.tolist()))
-    return _Block(words, log_probs * _LN_10, backoffs * _LN_10, first + numbers)
+    return _Block(words, log_probs.clip(min=_LOG10_ZERO) * _LN_10, backoffs * _LN_10, first + numbers)
 
 
 def _count_fields(text: bytes, num_lines: int) -> Ints:

@@ -8,7 +8,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from wenet_lite.decoding.ngram import Floats, Ints, NgramLm, walk
+from wenet_lite.decoding.ngram import Ints, NgramLm, walk
+
+Reals = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+_SUFFIXES_AT_ONCE = 200_000
 
 
 class RepeatedNgramError(ValueError):
@@ -40,31 +44,33 @@ def unigram_lm(words: Sequence[str], log_probs: npt.ArrayLike, backoffs: npt.Arr
     )
 
 
-def with_order(lm: NgramLm, parents: Ints, words: Ints, log_probs: Floats, backoffs: Floats) -> NgramLm:
+def with_order(lm: NgramLm, keys: Ints, log_probs: Reals, backoffs: Reals) -> NgramLm:
     """The model with the n-grams that are a word longer than those it has, in any order.
 
     Args:
         lm: a model of all shorter n-grams.
-        parents: (n-grams,) nodes of the n-grams without their last words.
-        words: (n-grams,) ids of their last words.
+        keys: (n-grams,) node of the n-gram without its last word * `lm.vocab_size` + last word.
         log_probs, backoffs: (n-grams,) natural logs.
     Raises:
         RepeatedNgramError: if an n-gram occurs twice.
     """
-    keys = parents * lm.vocab_size + words
     ascending = np.argsort(keys, kind="stable")
     keys = keys[ascending]
     repeated = np.flatnonzero(keys[1:] == keys[:-1])
     if len(repeated):
         raise RepeatedNgramError(int(ascending[repeated + 1].min()))
-    # The longest suffix of "a b c" is that of "a b", or one of its suffixes in turn, with "c".
-    suffixes = walk(lm, lm.suffixes[parents[ascending]].astype(np.int64), words[ascending], np)[1]
+    suffixes = np.empty(len(keys), dtype=np.int32)
+    for start in range(0, len(keys), _SUFFIXES_AT_ONCE):
+        part = slice(start, start + _SUFFIXES_AT_ONCE)
+        parents, words = np.divmod(keys[part], lm.vocab_size)
+        # The longest suffix of "a b c" is that of "a b", or one of its suffixes in turn, with "c".
+        suffixes[part] = walk(lm, lm.suffixes[parents].astype(np.int64), words, np)[1]
     return replace(
         lm,
         keys=np.concatenate((lm.keys, keys)),
         log_probs=np.concatenate((lm.log_probs, log_probs[ascending].astype(np.float32))),
         backoffs=np.concatenate((lm.backoffs, backoffs[ascending].astype(np.float32))),
-        suffixes=np.concatenate((lm.suffixes, suffixes.astype(np.int32))),
+        suffixes=np.concatenate((lm.suffixes, suffixes)),
         order_starts=(*lm.order_starts, lm.order_starts[-1] + len(keys)),
     )
 

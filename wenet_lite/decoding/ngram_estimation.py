@@ -80,7 +80,8 @@ def estimate_lm(sentences: Iterable[str], options: EstimationOptions) -> NgramLm
         kept = level.counts > options.threshold(order)
         first = lm.order_starts[-1]
         # What is kept has its context kept, for that occurs as often at least.
-        lm = with_order(lm, nodes[level.parents[kept]], level.words[kept], np.log(prob[kept]), np.log(weight[kept]))
+        keys = nodes[level.parents[kept]] * lm.vocab_size + level.words[kept]
+        lm = with_order(lm, keys, np.log(prob[kept]), np.log(weight[kept]))
         nodes = first - 1 + kept.cumsum()
     return lm
 

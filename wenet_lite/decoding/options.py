@@ -38,8 +38,10 @@ class Hypothesis:
         tokens: unit ids, without start and end symbol.
         score: natural log; its meaning is the search's.
         times: encoder frame of each token's CTC peak; none where the search has no alignment.
+    extra: the part of `score` that hotwords and a language model have added.
     """
 
     tokens: tuple[int, ...]
     score: float
     times: tuple[int, ...] = ()
+    extra: float = 0.0

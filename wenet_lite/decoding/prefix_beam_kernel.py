@@ -1,0 +1,348 @@
+"""CTC prefix beam search, compiled for a CPU by numba.
+
+Paths of the same prefix meet in two ways only: one stays (a blank, or the last token again), or the prefix's parent is
+extended by the prefix's last token. So at each frame every prefix of the beam stays or goes, and every other extension
+is new: nothing has to be looked up or merged. Extensions that cannot reach the beam are not tried; where blank is sure
+of itself, as in most frames of a trained model, that is all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+from numba import njit
+
+from wenet_lite.decoding.fusion import PRIME, FusionTables
+from wenet_lite.decoding.fusion_kernel import hotword_end, hotword_step, longer_word, text_end, word_end
+from wenet_lite.decoding.options import Hypothesis
+
+_NEVER = -math.inf
+_NONE = -1
+_HASH_FACTOR = PRIME
+
+_NUMBERS = "blank token total best_blank best_token extra end_gain"
+_INDICES = "times_blank times_token tokens last digest parent_digest context lm_state word end_state"
+PREFIX = np.dtype([(n, np.float64) for n in _NUMBERS.split()] + [(n, np.int64) for n in _INDICES.split()])
+"""A prefix of the beam:
+blank, token, total: log probability of all paths that end in a blank, in the last token, and in either.
+best_blank, best_token: of the best such path.
+times_blank, times_token: frames of the prefix's tokens on that path, a chain.
+tokens, last: the prefix, a chain, and its last token; -1 where it is empty.
+digest, parent_digest: hashes of the prefix, and of it without its last token.
+extra: what hotwords and language model have added to its score.
+context, lm_state: states of the hotwords, and of the language model before the word under way.
+word: hash of that word; 0 where there is none.
+end_state, end_gain: the language model's state after that word, and what its end will add.
+"""
+
+_CANDIDATE = np.dtype(
+    [(n, np.float64) for n in ("score", "value", "gain")] + [(n, np.int64) for n in ("source", "token", "context")]
+)
+"""A prefix of the next beam: number `source` of this one, extended by `token` or, with -1, not."""
+
+Records: TypeAlias = Any
+"""One of the records above, or an array of them: numpy's types do not know their fields."""
+
+LINK = np.dtype([("before", np.int64), ("value", np.int64)])
+"""Entry of linked lists that share their beginnings: `value` after the list that ends in entry `before` (-1: none)."""
+
+
+_MOST_LINKS = 1 << 16
+"""Where there are more, those of prefixes that have left the beam are cleared away."""
+
+
+class KernelBeam:
+    """The search of one stream.
+
+    Args:
+        beam_size: prefixes kept.
+        blank_id: index of the CTC blank.
+        tables: hotwords and language model.
+    """
+
+    def __init__(self, beam_size: int, blank_id: int, tables: FusionTables) -> None:
+        self._beam_size, self._blank_id, self._tables = beam_size, blank_id, tables
+        self._num_frames = 0
+        self._beam = np.zeros(1, PREFIX)
+        for name in ("times_blank", "times_token", "tokens", "last", "parent_digest"):
+            self._beam[name] = _NONE
+        self._beam["token"] = _NEVER
+        self._beam["lm_state"] = self._beam["end_state"] = tables.lm_start
+        self._links = np.empty(0, LINK)
+        self._used = 0
+
+    def advance(self, values: np.ndarray, tokens: np.ndarray) -> None:
+        """Take frames.
+
+        Args:
+            values: (frames, tried) float64, log posteriors of the tokens that are tried at each frame, descending.
+            tokens: (frames, tried) int64, these tokens.
+        """
+        self._make_room(3 * self._beam_size * len(values))
+        self._beam, self._used = _advance(
+            self._beam, values, tokens, self._num_frames, self._blank_id, self._beam_size, self._links, self._used,
+            self._tables,
+        )  # fmt: skip
+        self._num_frames += len(values)
+
+    def hypotheses(self) -> list[Hypothesis]:
+        """As `CtcPrefixBeam.hypotheses`."""
+        extra = _final_extra(self._beam, self._tables)
+        scores = self._beam["total"] + extra
+        hyps = []
+        for i in np.argsort(-scores, kind="stable").tolist():
+            prefix = self._beam[i]
+            of_blank = prefix["best_blank"] > prefix["best_token"]
+            times = self._chain(prefix["times_blank" if of_blank else "times_token"])
+            hyps.append(Hypothesis(self._chain(prefix["tokens"]), float(scores[i]), times, float(extra[i])))
+        return hyps
+
+    def _chain(self, link: int) -> tuple[int, ...]:
+        found = []
+        while link >= 0:
+            before, value = self._links[link].item()
+            found.append(value)
+            link = before
+        return tuple(reversed(found))
+
+    def _make_room(self, more: int) -> None:
+        if self._used > _MOST_LINKS:
+            self._clear_away()
+        if self._used + more > len(self._links):
+            links = np.empty(2 * (self._used + more), LINK)
+            links[: self._used] = self._links[: self._used]
+            self._links = links
+
+    def _clear_away(self) -> None:
+        """Keep what the prefixes of the beam still hold; links come after those before them, and stay so."""
+        chains = ("times_blank", "times_token", "tokens")
+        held = np.zeros(self._used, np.bool_)
+        for link in np.concatenate([self._beam[name] for name in chains]).tolist():
+            while link >= 0 and not held[link]:
+                held[link] = True
+                link = int(self._links["before"][link])
+        places = np.append(np.cumsum(held) - 1, _NONE)  # the last one is for -1
+        kept = self._links[: self._used][held]
+        kept["before"] = places[kept["before"]]
+        for name in chains:
+            self._beam[name] = places[self._beam[name]]
+        self._links, self._used = kept, len(kept)
+
+
+@njit(cache=True)
+def _advance(
+    beam: Records,
+    values: np.ndarray,
+    tokens: np.ndarray,
+    frame: int,
+    blank_id: int,
+    beam_size: int,
+    links: Records,
+    used: int,
+    tables: FusionTables,
+) -> tuple[Records, int]:
+    """Take frames.
+
+    Args:
+        beam: PREFIX, best first.
+        values: (frames, tried) log posteriors of the tokens that are tried at each frame, descending.
+        tokens: (frames, tried) these tokens.
+        frame: number of the first frame.
+        blank_id: index of the CTC blank.
+        beam_size: prefixes kept.
+        links: LINK, with room for three more a frame and prefix.
+        used: links in use.
+        tables: hotwords and language model.
+    Returns:
+        the new beam, and the number of links in use.
+    """
+    candidates, stays = np.empty(beam_size, _CANDIDATE), np.empty(beam_size, PREFIX)
+    order, parents = np.empty(beam_size, np.int64), np.empty(beam_size, np.int64)
+    for t in range(len(values)):
+        kept = 0
+        for i in range(len(beam)):
+            parents[i] = _parent(beam, i)
+            used = _stay(beam, i, parents[i], values[t], tokens[t], frame + t, blank_id, links, used, stays)
+            if stays[i].total > _NEVER:
+                kept = _insert(candidates, order, kept, stays[i].total + stays[i].extra, i, _NONE, 0.0, 0.0, 0)
+        for r in range(values.shape[1]):
+            token, value = tokens[t, r], values[t, r]
+            for i in range(len(beam) if token != blank_id else 0):
+                bound = beam[i].total + value + beam[i].extra + tables.most_gain
+                if kept == beam_size and bound <= candidates[order[kept - 1]].score:
+                    break  # prefixes stand in descending order
+                acoustic = (beam[i].blank if token == beam[i].last else beam[i].total) + value
+                if acoustic == _NEVER or _is_in_beam(beam, parents, i, token):
+                    continue
+                gain, context = 0.0, 0
+                if tables.active:
+                    context, gain = hotword_step(tables, beam[i].context, token)
+                    if tables.starts_word[token]:
+                        gain += beam[i].end_gain
+                score = acoustic + beam[i].extra + gain
+                if kept < beam_size or score > candidates[order[kept - 1]].score:
+                    kept = _insert(candidates, order, kept, score, i, token, value, gain, context)
+        following = np.empty(kept, PREFIX)
+        for k in range(kept):
+            chosen = candidates[order[k]]
+            following[k] = stays[chosen.source]
+            if chosen.token != _NONE:
+                used = _extend(following[k], beam[chosen.source], chosen, frame + t, links, used, tables)
+        beam = following
+    return beam, used
+
+
+@njit(cache=True)
+def _log_add(a: float, b: float) -> float:
+    """log(exp(a) + exp(b))."""
+    if a < b:
+        a, b = b, a
+    return a if b == _NEVER else a + math.log1p(math.exp(b - a))
+
+
+@njit(cache=True)
+def _link(links: Records, used: int, before: int, value: int) -> int:
+    links[used].before = before
+    links[used].value = value
+    return used + 1
+
+
+@njit(cache=True)
+def _parent(beam: Records, i: int) -> int:
+    """Place of the prefix without its last token, -1 where it is not in the beam."""
+    for j in range(len(beam)):
+        if beam[i].last >= 0 and beam[j].digest == beam[i].parent_digest:
+            return j
+    return _NONE
+
+
+@njit(cache=True)
+def _is_in_beam(beam: Records, parents: np.ndarray, i: int, token: int) -> bool:
+    """Whether prefix i extended by a token is in the beam, so that these paths are counted there."""
+    found = False
+    for j in range(len(beam)):
+        found = found or (parents[j] == i and beam[j].last == token)
+    return found
+
+
+@njit(cache=True)
+def _stay(
+    beam: Records,
+    i: int,
+    parent: int,
+    values: np.ndarray,
+    tokens: np.ndarray,
+    frame: int,
+    blank_id: int,
+    links: Records,
+    used: int,
+    stays: Records,
+) -> int:
+    """Write prefix i as it is after a frame that does not extend it, but may extend its parent to it."""
+    blank = repeat = _NEVER
+    for r in range(len(tokens)):
+        if tokens[r] == blank_id:
+            blank = values[r]
+        if tokens[r] == beam[i].last:
+            repeat = values[r]
+    stays[i] = beam[i]
+    new, old = stays[i], beam[i]
+    new.blank = old.total + blank
+    new.best_blank = max(old.best_blank, old.best_token) + blank
+    if old.best_blank <= old.best_token:
+        new.times_blank = old.times_token
+    came = came_best = _NEVER
+    came_times = _NONE
+    if parent >= 0:
+        other = beam[parent]
+        from_blank = other.last == old.last  # without a blank between them they were one token
+        came = (other.blank if from_blank else other.total) + repeat
+        from_blank = from_blank or other.best_blank > other.best_token
+        came_best = (other.best_blank if from_blank else other.best_token) + repeat
+        came_times = other.times_blank if from_blank else other.times_token
+    stayed_best = old.best_token + repeat
+    new.token = _log_add(old.token + repeat, came)
+    new.best_token = max(came_best, stayed_best)
+    if new.best_token > _NEVER:
+        # As in WeNet: where the parent stands higher, the frame is its extension's even if to stay is more probable.
+        if came_best > _NEVER and (parent < i or came_best > stayed_best):
+            before = came_times
+        else:
+            before = links[old.times_token].before
+        new.times_token = used
+        used = _link(links, used, before, frame)
+    new.total = _log_add(new.blank, new.token)
+    return used
+
+
+@njit(cache=True)
+def _insert(
+    candidates: Records,
+    order: np.ndarray,
+    kept: int,
+    score: float,
+    source: int,
+    token: int,
+    value: float,
+    gain: float,
+    context: int,
+) -> int:
+    """Put a candidate into its place in the order, where it may push the last one out; how many there are now."""
+    place = kept
+    if kept == len(order):
+        kept -= 1
+        place = order[kept]
+    k = kept
+    while k > 0 and candidates[order[k - 1]].score < score:
+        order[k] = order[k - 1]
+        k -= 1
+    order[k] = place
+    new = candidates[place]
+    new.score, new.source, new.token = score, source, token
+    new.value, new.gain, new.context = value, gain, context
+    return kept + 1
+
+
+@njit(cache=True)
+def _extend(
+    new: Records,
+    old: Records,
+    chosen: Records,
+    frame: int,
+    links: Records,
+    used: int,
+    tables: FusionTables,
+) -> int:
+    """Write the prefix that a candidate extends."""
+    token, value = chosen.token, chosen.value
+    repeats = token == old.last
+    from_blank = repeats or old.best_blank > old.best_token
+    new.blank = new.best_blank = _NEVER
+    new.token = new.total = (old.blank if repeats else old.total) + value
+    new.best_token = (old.best_blank if from_blank else old.best_token) + value
+    new.times_blank = _NONE
+    new.times_token = used
+    used = _link(links, used, old.times_blank if from_blank else old.times_token, frame)
+    new.tokens = used
+    used = _link(links, used, old.tokens, token)
+    new.last = token
+    new.parent_digest, new.digest = old.digest, old.digest * _HASH_FACTOR + token + 1
+    new.extra = old.extra + chosen.gain
+    if tables.active:
+        new.context = chosen.context
+        if tables.starts_word[token]:
+            new.lm_state = old.end_state
+        new.word = longer_word(tables, old.word, token)
+        new.end_state, new.end_gain = word_end(tables, new.lm_state, new.word)
+    return used
+
+
+@njit(cache=True)
+def _final_extra(beam: Records, tables: FusionTables) -> np.ndarray:
+    """What hotwords and language model have added to each prefix if the text ends here; all zero without them."""
+    extra = beam["extra"].copy()
+    for i in range(len(beam) if tables.active else 0):
+        extra[i] += beam[i].end_gain + hotword_end(tables, beam[i].context) + text_end(tables, beam[i].end_state)
+    return extra

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transcripts import write
 
 from wenet_lite.bin import command, score
 from wenet_lite.errors import DataError
@@ -30,11 +30,6 @@ def fewest_errors(ref: tuple[str, ...], hyp: tuple[str, ...]) -> int:
     return distance(len(ref), len(hyp))
 
 
-def write(path: Path, lines: Sequence[str]) -> Path:
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return path
-
-
 @given(st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=4))
 def test_no_alignment_has_fewer_errors(pairs: list[tuple[list[str], list[str]]]) -> None:
     refs, hyps = [ref for ref, _ in pairs], [hyp for _, hyp in pairs]
@@ -45,6 +40,11 @@ def test_no_alignment_has_fewer_errors(pairs: list[tuple[list[str], list[str]]])
         assert [word for _, word in utterance.pairs if word] == hyp
         kinds = [((not a) and "ins") or ((not b) and "del") or ("hit" if a == b else "sub") for a, b in utterance.pairs]
         assert counts == ErrorCounts(len(ref), *(kinds.count(kind) for kind in ("hit", "ins", "del", "sub")))
+
+
+def kaldis_lines(printed: str) -> str:
+    """The first three lines."""
+    return "".join(printed.splitlines(keepends=True)[:3])
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_missing_hypothesis_is_deletions_and_an_error_unless_asked_otherwise(
     ref, hyp = files
     assert command.run(score.main, ["--ref", str(ref), "--hyp", str(hyp), *arguments]) == status
     captured = capsys.readouterr()
-    assert captured.out == expected
+    assert kaldis_lines(captured.out) == expected
     if status:
         assert captured.err.startswith(f"score: {hyp}: has no hypothesis for 1 utterances of {ref}: c (")
         assert captured.err.count("\n") == 1
@@ -90,7 +90,7 @@ def test_a_complete_set_is_scored_in_kaldis_words(tmp_path: Path, capsys: pytest
     ref = write(tmp_path / "ref", [f"utt{i:02d} " + "word " * 20 for i in range(10)])
     hyp = write(tmp_path / "hyp", [f"utt{i:02d} " + "word " * (18 if i == 3 else 20) for i in range(10)])
     assert command.run(score.main, ["--ref", str(ref), "--hyp", str(hyp)]) == 0
-    assert capsys.readouterr().out == (
+    assert kaldis_lines(capsys.readouterr().out) == (
         "%WER 1.00 [ 2 / 200, 0 ins, 2 del, 0 sub ]\n"
         "%SER 10.00 [ 1 / 10 ]\n"
         "Scored 10 sentences, 0 not present in hyp.\n"

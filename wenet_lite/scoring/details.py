@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 
 from wenet_lite.data.kaldi import PathLike, write_lines
-from wenet_lite.scoring.wer import ErrorCounts, Scores, Utterance
+from wenet_lite.scoring.wer import ErrorCounts, PairKind, Scores, Utterance, counts_of_kinds, pair_kind
 
 _RULE = "=" * 75
 
@@ -40,14 +41,14 @@ def detail_lines(scores: Scores) -> Iterator[str]:
 
 def counts_by_script(scores: Scores) -> dict[str, ErrorCounts]:
     """English, Mandarin, Japanese, Number and Other -> errors on its units; an insertion counts where it belongs."""
-    clusters: dict[str, ErrorCounts] = {}
+    clusters: dict[str, Counter[PairKind]] = {}
     for utterance in scores.utterances:
         refs, hyps = zip(*utterance.pairs) if utterance.pairs else ((), ())
         for unit in filter(None, (*hyps, *refs)):  # in the order in which WeNet meets them
-            clusters.setdefault(script(unit), ErrorCounts())
+            clusters.setdefault(script(unit), Counter())
         for ref, hyp in utterance.pairs:
-            clusters[script(ref or hyp)] += _pair_counts(ref, hyp)
-    return clusters
+            clusters[script(ref or hyp)][pair_kind(ref, hyp)] += 1
+    return {name: counts_of_kinds(kinds) for name, kinds in clusters.items()}
 
 
 @functools.cache
@@ -60,14 +61,6 @@ def script(unit: str) -> str:
 def _script_of_character(character: str) -> str:
     name = unicodedata.name(character, "")
     return next((label for prefix, label in _SCRIPTS.items() if name.startswith(prefix)), "Other")
-
-
-def _pair_counts(ref: str, hyp: str) -> ErrorCounts:
-    if not ref:
-        return ErrorCounts(ins=1)
-    if not hyp:
-        return ErrorCounts(ref_words=1, dels=1)
-    return ErrorCounts(ref_words=1, hits=1) if ref == hyp else ErrorCounts(ref_words=1, subs=1)
 
 
 def _utterance_lines(utterance: Utterance) -> Iterator[str]:

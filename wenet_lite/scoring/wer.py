@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import zip_longest
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import jiwer
 
 from wenet_lite.data.kaldi import PathLike, read_table
 from wenet_lite.errors import DataError
+from wenet_lite.text.rules import TextRules
 
 Mode = Literal["strict", "present", "all"]
 Unit = Literal["word", "char"]
+PairKind = Literal["hit", "ins", "del", "sub"]
 
-_SPLIT_AT_BLANKS = jiwer.ReduceToListOfListOfWords()
+_AS_GIVEN = jiwer.Compose([])
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class ErrorCounts:
         """Errors in percent of the reference; infinite where words are inserted to an empty one."""
         return _percent(self.errors, self.ref_words)
 
+    def __str__(self) -> str:
+        """What Kaldi prints after `%WER `."""
+        return f"{self.rate:.2f} [ {self.errors} / {self.ref_words}, {self.ins} ins, {self.dels} del, {self.subs} sub ]"
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -81,7 +88,7 @@ class Scores:
     utterances: tuple[Utterance, ...]
     missing: tuple[str, ...]
 
-    @property
+    @cached_property
     def counts(self) -> ErrorCounts:
         """The errors of all utterances."""
         return sum((utterance.counts for utterance in self.utterances), ErrorCounts())
@@ -93,18 +100,27 @@ class Scores:
 
     def __str__(self) -> str:
         """Kaldi's three lines."""
-        counts, sentences = self.counts, len(self.utterances)
+        sentences = len(self.utterances)
         partial = " [PARTIAL]" if self.missing else ""
         return (
-            f"%WER {counts.rate:.2f} [ {counts.errors} / {counts.ref_words}, "
-            f"{counts.ins} ins, {counts.dels} del, {counts.subs} sub ]{partial}\n"
+            f"%WER {self.counts}{partial}\n"
             f"%SER {_percent(self.wrong_sentences, sentences):.2f} [ {self.wrong_sentences} / {sentences} ]\n"
             f"Scored {sentences} sentences, {len(self.missing)} not present in hyp."
         )
 
 
-def score_files(ref_path: PathLike, hyp_path: PathLike, mode: Mode = "strict", unit: Unit = "word") -> Scores:
+def score_files(
+    ref_path: PathLike,
+    hyp_path: PathLike,
+    mode: Mode = "strict",
+    unit: Unit = "word",
+    rules: TextRules | None = None,
+) -> Scores:
     """Score a file of hypotheses, `<id> <words>` a line, against a file of references.
+
+    Hypotheses consist of the model's units, so text rules (case, apostrophes, removed characters) have shaped them
+    already. References of a data directory are raw: without `rules` they are compared as they stand, and what the
+    rules would change in them counts as errors.
 
     Args:
         ref_path: reference transcripts, Kaldi's `text`.
@@ -112,6 +128,7 @@ def score_files(ref_path: PathLike, hyp_path: PathLike, mode: Mode = "strict", u
         mode: `strict` and `all` count the words of a missing hypothesis as deletions (for `strict` it is an
             error all the same, which is the caller's to raise); `present` leaves such utterances out.
         unit: what is counted: words, or characters without blanks.
+        rules: the model's text rules, applied to the references.
     Raises:
         DataError: if a file is malformed or has an id twice, or hypotheses have ids that references lack.
     """
@@ -126,22 +143,42 @@ def score_files(ref_path: PathLike, hyp_path: PathLike, mode: Mode = "strict", u
     if mode == "present" and len(missing) == len(refs):
         raise DataError(f"has no hypothesis for any utterance of {ref_path}", path=hyp_path)
     scored = [key for key in refs if mode != "present" or key in hyps]
-    ref_units = [split_units(refs[key], unit) for key in scored]
+    ref_units = [split_units(rules(refs[key]) if rules else refs[key], unit) for key in scored]
     hyp_units = [split_units(hyps.get(key, ""), unit) for key in scored]
     return Scores(tuple(align(scored, ref_units, hyp_units)), tuple(missing))
 
 
-def align(keys: Sequence[str], refs: Sequence[Sequence[str]], hyps: Sequence[Sequence[str]]) -> list[Utterance]:
-    """Align units of references and hypotheses; no unit holds a space."""
+def missing_error(scores: Scores, ref_path: PathLike, hyp_path: PathLike) -> DataError:
+    """What mode `strict` raises where hypotheses are missing."""
+    return DataError(
+        f"has no hypothesis for {len(scores.missing)} utterances of {ref_path}: {abridged(scores.missing)}",
+        path=hyp_path,
+        cure="decode them, or count them as deletions with --mode all",
+    )
+
+
+def align(keys: Sequence[str], refs: Sequence[list[str]], hyps: Sequence[list[str]]) -> list[Utterance]:
+    """Align units of references and hypotheses."""
     if not keys:
         return []
-    output = jiwer.process_words(
-        [" ".join(ref) for ref in refs],
-        [" ".join(hyp) for hyp in hyps],
-        reference_transform=_SPLIT_AT_BLANKS,
-        hypothesis_transform=_SPLIT_AT_BLANKS,
-    )
+    sides: tuple[Any, Any] = (list(refs), list(hyps))  # jiwer's types know texts that it splits; these are split
+    output = jiwer.process_words(sides[0], sides[1], reference_transform=_AS_GIVEN, hypothesis_transform=_AS_GIVEN)
     return [_utterance(*each) for each in zip(keys, refs, hyps, output.alignments)]
+
+
+def pair_kind(ref: str, hyp: str) -> PairKind:
+    """What an aligned pair of units is; "" where a side has none."""
+    if not ref:
+        return "ins"
+    if not hyp:
+        return "del"
+    return "hit" if ref == hyp else "sub"
+
+
+def counts_of_kinds(kinds: Mapping[PairKind, int]) -> ErrorCounts:
+    """The counts of so many pairs of each kind."""
+    hits, ins, dels, subs = (kinds.get(kind, 0) for kind in get_args(PairKind))
+    return ErrorCounts(hits + dels + subs, hits, ins, dels, subs)
 
 
 def abridged(keys: Sequence[str]) -> str:

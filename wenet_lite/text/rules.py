@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+from wenet_lite.config import from_dict, load_yaml
 
 _TYPOGRAPHIC = "’ʼ‘`"
 
@@ -40,3 +44,18 @@ class TextRules:
         if self.remove:
             text = text.translate({ord(character): None for character in self.remove})
         return " ".join(text.split())
+
+
+def load_rules(path: str | os.PathLike[str]) -> TextRules:
+    """Read text rules from where they are kept.
+
+    Args:
+        path: a lang or model directory, its `text_rules.yaml`, or an experiment's YAML, whose `text` section is taken.
+    Raises:
+        ConfigError: if the file is missing, is not YAML or has an unknown key.
+    """
+    file = Path(path) / "text_rules.yaml" if Path(path).is_dir() else Path(path)
+    tree = load_yaml(file)
+    if tree.keys() & {"schema", "text", "model"}:  # an experiment
+        return from_dict(TextRules, tree.get("text") or {}, path=file, at="text")
+    return from_dict(TextRules, tree, path=file)

@@ -7,6 +7,7 @@ the model's units, so that case or apostrophes that the model's text rules chang
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_page(evaluation, args.hyp, links, args.html)
     if args.details:
         write_details(evaluation.scores, args.details)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` may close the pipe
     for line in evaluation_lines(evaluation, args.frequent):
         print(line)
     if evaluation.scores.missing and args.mode == "strict":

@@ -19,6 +19,7 @@ from wenet_lite.scoring.wer import ErrorCounts, Scores
 
 NUM_RESAMPLES = 10_000
 FEWEST_SPEAKERS = 20
+_BATCH = 100
 _SEED = 777
 _TAILS = (0.025, 0.975)
 
@@ -122,8 +123,8 @@ def _resampled_rates(sums: IntArray) -> FloatArray:
     distinct, multiplicity = np.unique(sums, axis=0, return_counts=True)
     generator = np.random.default_rng(_SEED)
     shares = multiplicity / len(sums)
-    drawn = [generator.multinomial(len(sums), shares) @ distinct for _ in range(NUM_RESAMPLES)]
-    return _rates(np.array(drawn))
+    batches = range(NUM_RESAMPLES // _BATCH)
+    return _rates(np.concatenate([generator.multinomial(len(sums), shares, _BATCH) @ distinct for _ in batches]))
 
 
 def _rates(sums: IntArray) -> NDArray[Any]:

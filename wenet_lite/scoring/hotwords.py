@@ -53,9 +53,10 @@ def read_hotwords(path: PathLike, unit: Unit, rules: TextRules | None = None) ->
 def biased_scores(scores: Scores, phrases: Iterable[Phrase]) -> BiasedScores:
     """Part the errors of a set into those on hotwords and all others (Le et al., 2021, arXiv:2104.02194).
 
-    A unit of a reference is biased where it belongs to an occurrence of a whole phrase: of NEW YORK, the NEW in
-    "A NEW HAT" is not. An inserted unit has no place in the reference; as in the paper it is biased where what was
-    inserted is on the list, here: where it is a unit of some phrase. The two parts add up to all errors.
+    A unit of a reference is biased where an occurrence of a whole phrase covers it: of the phrase NEW YORK, the NEW in
+    "A NEW HAT" is not. An inserted unit has no place in the reference. The paper counts it as biased where it is on the
+    list, whose entries are single words; here that is where it is a unit of some phrase. The two parts add up to all
+    errors.
     """
     by_first: dict[str, set[Phrase]] = defaultdict(set)
     for phrase in phrases:

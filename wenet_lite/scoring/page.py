@@ -66,7 +66,9 @@ def _summary(evaluation: Evaluation) -> str:
         _entry(name, _percent(scores.counts), str(evaluation.interval)),
         _entry("errors", str(scores.counts.errors), _kinds(scores.counts)),
         _entry(
-            "sentences with an error", f"{scores.wrong_sentences} of {sentences}", f"{len(scores.missing)} not present"
+            "sentences with an error",
+            f"{scores.wrong_sentences} of {sentences}",
+            f"{len(scores.missing)} hypotheses missing",
         ),
     ]
     if evaluation.hotwords:

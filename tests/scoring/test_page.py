@@ -115,7 +115,7 @@ def test_curves_are_those_of_the_scores() -> None:
     scores = scores_of(*[("a b", "a b")] * 6, ("a b", "x y"), ("c", "d"), ("", "e"))
     assert cumulative_share(scores).tolist() == [0, 50, 75, 100, 100, 100, 100, 100, 100, 100]
     assert "worst 11 % of the utterances" in page_of(scores).text["figcaption"]
-    assert "1 to 2 in the reference, 8 utterances: WER 20.0 %" in length_curve(scores)
+    assert "1 to 2 in the reference, 8 utterances: error rate 20.0 %" in length_curve(scores)
 
 
 @pytest.mark.parametrize("pair", [("a", "a"), ("", "b"), ("", "")])

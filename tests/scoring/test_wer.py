@@ -6,10 +6,11 @@ import functools
 from pathlib import Path
 from typing import get_args
 
+import jiwer
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from transcripts import write
+from transcripts import scores_of, write
 
 from wenet_lite.bin import command, score
 from wenet_lite.errors import DataError
@@ -45,6 +46,16 @@ def test_no_alignment_has_fewer_errors(pairs: list[tuple[list[str], list[str]]])
 def kaldis_lines(printed: str) -> str:
     """The first three lines."""
     return "".join(printed.splitlines(keepends=True)[:3])
+
+
+@given(st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=4))
+def test_rates_are_those_of_jiwer(pairs: list[tuple[list[str], list[str]]]) -> None:
+    refs, hyps = ([" ".join(pair[side]) for pair in pairs] for side in (0, 1))
+    assume(any(refs))
+    assert scores_of(*zip(refs, hyps)).counts.rate == pytest.approx(100 * jiwer.wer(refs, hyps))
+    refs, hyps = ([text.replace(" ", "") for text in texts] for texts in (refs, hyps))
+    characters = scores_of(*((" ".join(ref), " ".join(hyp)) for ref, hyp in zip(refs, hyps)))
+    assert characters.counts.rate == pytest.approx(100 * jiwer.cer(refs, hyps))
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def page_lines(evaluation: Evaluation, title: str, links: Mapping[str, str]) -> 
     yield (
         '<h2>Utterances</h2><form><input id=filter type=search placeholder="filter by id, speaker, words" '
         'aria-label="filter utterances"><label>first: <select id=order><option value=errors>most errors'
-        "<option value=rate>highest WER<option value=key>id</select></label><span id=shown class=note></span>"
+        "<option value=rate>highest rate<option value=key>id</select></label><span id=shown class=note></span>"
         "<span><i class=sub>reference <b>hypothesis</b></i> <i class=del>deleted <b>∅</b></i> "
         "<i class=ins>∅ <b>inserted</b></i></span></form><div id=utterances>"
     )
@@ -98,7 +98,7 @@ def _kinds(counts: ErrorCounts) -> str:
 def _curves(scores: Scores) -> str:
     figures = []
     if by_length := length_curve(scores):
-        caption = "WER of the shortest utterances to the longest, with 95 % intervals."
+        caption = "From the shortest utterances to the longest, with 95 % intervals."
         figures.append(f"<figure>{by_length}<figcaption>{caption}</figcaption></figure>")
     if shares := share_curve(scores):
         half = int(np.searchsorted(cumulative_share(scores), 50.0))

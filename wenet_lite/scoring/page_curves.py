@@ -1,4 +1,4 @@
-"""Curves of an evaluation as SVG, drawn by hand: WER over the length of utterances, and how errors are spread."""
+"""Curves of an evaluation as SVG, drawn by hand: error rate over the length of utterances, and how errors are spread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Point = tuple[float, float]
 
 
 def length_curve(scores: Scores) -> str:
-    """WER of eight equally large parts of the set, from the shortest references to the longest, with intervals.
+    """Error rate of eight about equally large parts of the set, from the shortest references to the longest, with intervals.
 
     Utterances without a reference word, which have no rate, are left out; "" where there is nothing to draw.
     """
@@ -39,13 +39,13 @@ def length_curve(scores: Scores) -> str:
     for part, (x, y), interval in zip(parts, points, intervals):
         title = (
             f"{lengths[part].min()} to {lengths[part].max()} in the reference, {len(part)} utterances: "
-            f"WER {y:.1f} %, {interval.low:.1f} to {interval.high:.1f}"
+            f"error rate {y:.1f} %, {interval.low:.1f} to {interval.high:.1f}"
         )
         marks.append(
             f'<line class="whisker" {axes.segment((x, interval.low), (x, interval.high))}/>'
             f'<circle cx="{axes.x(x):.1f}" cy="{axes.y(y):.1f}" r="4"><title>{title}</title></circle>'
         )
-    return axes.svg("WER over the length of utterances", "length of the reference", "WER %", marks)
+    return axes.svg("error rate over the length of utterances", "length of the reference", "error rate, %", marks)
 
 
 def share_curve(scores: Scores) -> str:

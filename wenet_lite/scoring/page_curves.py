@@ -1,4 +1,4 @@
-"""Curves of an evaluation as SVG, drawn by hand: error rate over the length of utterances, and how errors are spread."""
+"""Curves of an evaluation as SVG, drawn by hand: error rate by length of utterances, and how errors are spread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Point = tuple[float, float]
 
 
 def length_curve(scores: Scores) -> str:
-    """Error rate of eight about equally large parts of the set, from the shortest references to the longest, with intervals.
+    """Error rates with intervals of about eight equal parts of the set, from short references to long ones.
 
     Utterances without a reference word, which have no rate, are left out; "" where there is nothing to draw.
     """

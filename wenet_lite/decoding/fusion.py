@@ -22,6 +22,7 @@ class FusionTables(NamedTuple):
     most_gain: upper bound of what one unit can earn.
     starts_word: (vocab,) whether a unit begins a word.
     at_boundary: whether a phrase is complete only where the next word begins, or the text ends.
+    hotword_start: state of the hotwords at the beginning of a text.
     in_hotwords, hotword_keys, hotword_suffixes, hotword_potentials, hotword_credits: of `HotwordGraph`.
     unit_digests, unit_factors: (vocab,) hash of a unit's characters, and what that of the characters before it is
         multiplied with.
@@ -38,6 +39,7 @@ class FusionTables(NamedTuple):
     most_gain: float
     starts_word: np.ndarray
     at_boundary: bool
+    hotword_start: int
     in_hotwords: np.ndarray
     hotword_keys: np.ndarray
     hotword_suffixes: np.ndarray
@@ -108,6 +110,8 @@ class Fusion:
             most_gain=most_gain + max(word_lm.word_bonus if word_lm else 0.0, 0.0),
             starts_word=np.array(marked if any(marked) else [True] * len(units), np.bool_),
             at_boundary=any(marked),
+            # A text begins a word, so that a phrase of characters matches there as it does after a blank.
+            hotword_start=graph.step(0, units.index(WORD_START)) if WORD_START in units else 0,
             in_hotwords=graph.in_hotwords,
             hotword_keys=graph.keys,
             hotword_suffixes=graph.suffixes,

@@ -31,7 +31,7 @@ class FusionTensors:
         vocab = len(self.starts_word)
         child = _find(arrays["hotword_keys"], states * vocab + tokens)
         nodes = states
-        for _ in range(self._longest_hotword - 1):
+        for _ in range(self._longest_hotword):
             nodes = torch.where(child < 0, arrays["hotword_suffixes"][nodes], nodes)
             child = torch.where(child < 0, _find(arrays["hotword_keys"], nodes * vocab + tokens), child)
         following = child + 1

@@ -48,16 +48,16 @@ class HotwordGraph:
             self.in_hotwords[list(hotword.tokens)] = True
         keys: list[int] = []
         self._nodes: dict[tuple[int, int], int] = {}
-        suffixes, potentials, credits = [0], [0.0], [0.0]
+        self._suffixes, potentials, credits = [0], [0.0], [0.0]
         places = [0] * len(hotwords)
         for depth in range(max((len(hotword.tokens) for hotword in hotwords), default=0)):
             reached = [i for i, hotword in enumerate(hotwords) if len(hotword.tokens) > depth]
             arcs = sorted({(places[i], hotwords[i].tokens[depth]) for i in reached})
             for parent, token in arcs:
-                suffix = self._step(suffixes, suffixes[parent], token) if parent else 0
-                self._nodes[parent, token] = len(suffixes)
+                suffix = self.step(self._suffixes[parent], token) if parent else 0
+                self._nodes[parent, token] = len(self._suffixes)
                 keys.append(parent * vocab_size + token)
-                suffixes.append(suffix)
+                self._suffixes.append(suffix)
                 potentials.append(0.0)
                 credits.append(credits[suffix])
             for i in reached:
@@ -69,12 +69,12 @@ class HotwordGraph:
             for node in ends:
                 credits[node] += potentials[node]
         self.keys = np.array(keys, np.int64)
-        self.suffixes, self.potentials, self.credits = np.array(suffixes), np.array(potentials), np.array(credits)
+        self.suffixes, self.potentials, self.credits = np.array(self._suffixes), np.array(potentials), np.array(credits)
 
-    def _step(self, suffixes: Sequence[int], node: int, token: int) -> int:
+    def step(self, node: int, token: int) -> int:
         """Where a token leads from a node."""
         while (node, token) not in self._nodes:
             if node == 0:
                 return 0
-            node = suffixes[node]
+            node = self._suffixes[node]
         return self._nodes[node, token]

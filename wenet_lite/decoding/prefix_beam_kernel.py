@@ -16,7 +16,6 @@ from numba import njit
 
 from wenet_lite.decoding.fusion import PRIME, FusionTables
 from wenet_lite.decoding.fusion_kernel import hotword_end, hotword_step, longer_word, text_end, word_end
-from wenet_lite.decoding.options import Hypothesis
 
 _NEVER = -math.inf
 _NONE = -1
@@ -49,90 +48,8 @@ LINK = np.dtype([("before", np.int64), ("value", np.int64)])
 """Entry of linked lists that share their beginnings: `value` after the list that ends in entry `before` (-1: none)."""
 
 
-_MOST_LINKS = 1 << 16
-"""Where there are more, those of prefixes that have left the beam are cleared away."""
-
-
-class KernelBeam:
-    """The search of one stream.
-
-    Args:
-        beam_size: prefixes kept.
-        blank_id: index of the CTC blank.
-        tables: hotwords and language model.
-    """
-
-    def __init__(self, beam_size: int, blank_id: int, tables: FusionTables) -> None:
-        self._beam_size, self._blank_id, self._tables = beam_size, blank_id, tables
-        self._num_frames = 0
-        self._beam = np.zeros(1, PREFIX)
-        for name in ("times_blank", "times_token", "tokens", "last", "parent_digest"):
-            self._beam[name] = _NONE
-        self._beam["token"] = _NEVER
-        self._beam["lm_state"] = self._beam["end_state"] = tables.lm_start
-        self._links = np.empty(0, LINK)
-        self._used = 0
-
-    def advance(self, values: np.ndarray, tokens: np.ndarray) -> None:
-        """Take frames.
-
-        Args:
-            values: (frames, tried) float64, log posteriors of the tokens that are tried at each frame, descending.
-            tokens: (frames, tried) int64, these tokens.
-        """
-        self._make_room(3 * self._beam_size * len(values))
-        self._beam, self._used = _advance(
-            self._beam, values, tokens, self._num_frames, self._blank_id, self._beam_size, self._links, self._used,
-            self._tables,
-        )  # fmt: skip
-        self._num_frames += len(values)
-
-    def hypotheses(self) -> list[Hypothesis]:
-        """As `CtcPrefixBeam.hypotheses`."""
-        extra = _final_extra(self._beam, self._tables)
-        scores = self._beam["total"] + extra
-        hyps = []
-        for i in np.argsort(-scores, kind="stable").tolist():
-            prefix = self._beam[i]
-            of_blank = prefix["best_blank"] > prefix["best_token"]
-            times = self._chain(prefix["times_blank" if of_blank else "times_token"])
-            hyps.append(Hypothesis(self._chain(prefix["tokens"]), float(scores[i]), times, float(extra[i])))
-        return hyps
-
-    def _chain(self, link: int) -> tuple[int, ...]:
-        found = []
-        while link >= 0:
-            before, value = self._links[link].item()
-            found.append(value)
-            link = before
-        return tuple(reversed(found))
-
-    def _make_room(self, more: int) -> None:
-        if self._used > _MOST_LINKS:
-            self._clear_away()
-        if self._used + more > len(self._links):
-            links = np.empty(2 * (self._used + more), LINK)
-            links[: self._used] = self._links[: self._used]
-            self._links = links
-
-    def _clear_away(self) -> None:
-        """Keep what the prefixes of the beam still hold; links come after those before them, and stay so."""
-        chains = ("times_blank", "times_token", "tokens")
-        held = np.zeros(self._used, np.bool_)
-        for link in np.concatenate([self._beam[name] for name in chains]).tolist():
-            while link >= 0 and not held[link]:
-                held[link] = True
-                link = int(self._links["before"][link])
-        places = np.append(np.cumsum(held) - 1, _NONE)  # the last one is for -1
-        kept = self._links[: self._used][held]
-        kept["before"] = places[kept["before"]]
-        for name in chains:
-            self._beam[name] = places[self._beam[name]]
-        self._links, self._used = kept, len(kept)
-
-
 @njit(cache=True)
-def _advance(
+def advance(
     beam: Records,
     values: np.ndarray,
     tokens: np.ndarray,
@@ -340,7 +257,7 @@ def _extend(
 
 
 @njit(cache=True)
-def _final_extra(beam: Records, tables: FusionTables) -> np.ndarray:
+def final_extra(beam: Records, tables: FusionTables) -> np.ndarray:
     """What hotwords and language model have added to each prefix if the text ends here; all zero without them."""
     extra = beam["extra"].copy()
     for i in range(len(beam) if tables.active else 0):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from wenet_lite.decoding.fusion import PRIME, Fusion
+from wenet_lite.decoding.fusion import PRIME, Fusion, FusionTables
 from wenet_lite.decoding.fusion_tensors import FusionTensors
 from wenet_lite.decoding.options import Hypothesis
 
@@ -48,17 +48,17 @@ class _Prefixes:
     end_gain: Tensor
 
     @classmethod
-    def empty(cls, batch: int, beam_size: int, lm_start: int, device: torch.device) -> _Prefixes:
+    def empty(cls, batch: int, beam_size: int, tables: FusionTables, device: torch.device) -> _Prefixes:
         """The empty prefix, and places for more."""
         zero = torch.zeros(batch, beam_size, dtype=torch.long, device=device)
-        none, nothing, start = zero - 1, zero.double(), zero + lm_start
+        none, nothing, start = zero - 1, zero.double(), zero + tables.lm_start
         never = nothing + _NEVER
         first = torch.where(torch.arange(beam_size, device=device) == 0, nothing, never)
         return cls(
             blank=first, token=never, total=first, best_blank=first, best_token=first, times_blank=none,
             times_token=none, times_before=none, tokens=none, tokens_before=none, last=none, digest=zero,
-            parent_digest=none, extra=nothing, context=zero, lm_state=start, word=zero, end_state=start,
-            end_gain=nothing,
+            parent_digest=none, extra=nothing + tables.hotword_potentials[tables.hotword_start],
+            context=zero + tables.hotword_start, lm_state=start, word=zero, end_state=start, end_gain=nothing,
         )  # fmt: skip
 
     def at(self, places: Tensor) -> _Prefixes:
@@ -85,7 +85,7 @@ class TensorBeams:
     def __init__(self, batch: int, beam_size: int, blank_id: int, fusion: Fusion, device: torch.device) -> None:
         self._beam_size, self._blank_id = beam_size, blank_id
         self._fusion = FusionTensors(fusion, device) if fusion.tables.active else None
-        self._beam = _Prefixes.empty(batch, beam_size, fusion.tables.lm_start, device)
+        self._beam = _Prefixes.empty(batch, beam_size, fusion.tables, device)
         self._links: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def advance(self, values: Tensor, tokens: Tensor, lens: Tensor) -> None:
@@ -110,7 +110,8 @@ class TensorBeams:
         scores, order = (beam.total + extra).sort(dim=1, descending=True, stable=True)
         times = torch.where(beam.best_blank > beam.best_token, beam.times_blank, beam.times_token)
         columns = (scores, *(tensor.gather(1, order) for tensor in (extra, beam.tokens, times)))
-        links = [torch.stack(of_frames, dim=1).flatten(1).tolist() for of_frames in zip(*self._links)] or [[[]]] * 3
+        nothing = [beam.last[:, :0]] * 3
+        links = [torch.cat(of_frames, dim=1).tolist() for of_frames in zip(nothing, *self._links)]
         results: list[list[Hypothesis]] = []
         for row in zip(*(column.tolist() for column in columns)):
             times_before, tokens_before, last = (of_streams[len(results)] for of_streams in links)

@@ -1,0 +1,88 @@
+"""Lists of hotwords, as a user writes them, spelled in a model's units."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+
+from wenet_lite.data.kaldi import PathLike, read_lines
+from wenet_lite.decoding.hotwords import DEFAULT_SCORE, Hotword
+from wenet_lite.errors import DataError
+from wenet_lite.text.tokenizer import SPECIAL_UNITS, WORD_START, Tokenizer
+
+_LOG = logging.getLogger(__name__)
+
+
+def read_hotwords(path: PathLike, tokenizer: Tokenizer, score: float = DEFAULT_SCORE) -> list[Hotword]:
+    """Read phrases, one a line, each with a score of its own after a tab where it has one.
+
+    Args:
+        path: the file.
+        tokenizer: of the model.
+        score: of phrases without one.
+    Raises:
+        DataError: if the file cannot be read, a score is no number, or there is no phrase that can be spelled.
+    """
+    phrases = []
+    for number, line in enumerate(read_lines(path), 1):
+        text, tab, given = line.decode().partition("\t")
+        try:
+            own = float(given) if tab else score
+        except ValueError:
+            own = math.nan
+        if not math.isfinite(own):
+            raise DataError(f"line {number}: {given.strip()!r} after the tab is no score", path=path)
+        phrases.append((text, own))
+    hotwords = spell_hotwords(phrases, tokenizer)
+    if not hotwords:
+        raise DataError("holds no phrase that the model's units can spell", path=path)
+    return hotwords
+
+
+def spell_hotwords(phrases: Iterable[tuple[str, float]], tokenizer: Tokenizer) -> list[Hotword]:
+    """Phrases with their scores in units; what cannot be spelled is named in the log and left out."""
+    hotwords = []
+    for phrase, score in phrases:
+        text = tokenizer.rules(phrase)
+        if not text:
+            continue
+        try:
+            hotwords.append(Hotword(text, tuple(spell(text, tokenizer)), score))
+        except DataError as error:
+            _LOG.warning("hotword %r is left out: %s", phrase.strip(), error)
+    return hotwords
+
+
+def spell(text: str, tokenizer: Tokenizer) -> list[int]:
+    """Unit ids of a phrase: as the tokenizer cuts it, or where a piece is no unit, in the fewest units.
+
+    Where `▁` is a unit of its own, as among characters, it comes first: the phrase begins a word.
+
+    Raises:
+        DataError: if no units spell it; the characters that are in none are named.
+    """
+    pieces = tokenizer.split(text)
+    if WORD_START in tokenizer.units and not pieces[0].startswith(WORD_START):
+        pieces = [WORD_START, *pieces]
+    if not all(piece in tokenizer.units for piece in pieces):
+        pieces = _fewest_units("".join(pieces), [unit for unit in tokenizer.units if unit not in SPECIAL_UNITS])
+    return [tokenizer.units[piece] for piece in pieces]
+
+
+def _fewest_units(text: str, units: Sequence[str]) -> list[str]:
+    known, longest = set(units), max(map(len, units), default=0)
+    best: list[list[str] | None] = [[]]
+    for end in range(1, len(text) + 1):
+        ways = []
+        for start in range(max(0, end - longest), end):
+            before = best[start]
+            if before is not None and text[start:end] in known:
+                ways.append([*before, text[start:end]])
+        best.append(min(ways, key=len, default=None))
+    if best[-1] is None:
+        characters = {character for unit in units for character in unit}
+        missing = sorted({character for character in text if character not in characters})
+        reason = f"the model has no unit with {' '.join(missing)}" if missing else "no units of the model spell it"
+        raise DataError(reason, cure="write it as the model's transcripts do")
+    return best[-1]

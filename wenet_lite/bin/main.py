@@ -22,6 +22,7 @@ COMMANDS = {
     "plot_training": "draw runs: losses, WER, learning rate, speed and use of experts",
     "average": "average the weights of checkpoints",
     "recognize": "decode a list in one or more modes",
+    "align": "word times of known transcripts, and which transcripts do not fit their audio",
     "score": "word error rate, as Kaldi's compute-wer prints it",
     "report": "table of a run's results",
     "export": "write a model directory with the TorchScript model, or one of WeNet",

@@ -1,0 +1,66 @@
+"""Find the word times of known transcripts, and the transcripts that do not fit their audio."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from wenet_lite.bin import command
+
+_LOG = logging.getLogger(__name__)
+_SHOWN = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `wenet-lite align`."""
+    from wenet_lite.decoding.transcript_alignment import ALIGNMENT_FORMATS
+    from wenet_lite.decoding.words import WordTiming
+
+    defaults = WordTiming()
+    parser = command.Parser(prog="align", description=__doc__)
+    parser.add_argument("--exp-dir", required=True, type=Path, help="run that made the checkpoint")
+    parser.add_argument("--checkpoint", required=True, type=Path, help="state_dict, such as avg_10.pt")
+    parser.add_argument("--data", required=True, type=Path, help="data.list with the transcripts")
+    parser.add_argument("--output", required=True, type=Path, help="folder for word times and lists")
+    parser.add_argument("--format", nargs="+", choices=ALIGNMENT_FORMATS, default=["ctm"], help="(default: ctm)")
+    parser.add_argument("--lag-ms", type=int, default=defaults.lag_ms, help="of peaks behind sounds (%(default)s)")
+    parser.add_argument("--allow-pipes", action="store_true", help="run the commands that the list has for audio")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
+    args = parser.parse_args(argv)
+
+    import torch
+
+    from wenet_lite.config import from_dict
+    from wenet_lite.data.manifest import read_manifest
+    from wenet_lite.decoding.transcript_alignment import TranscriptAligner, write_alignments
+    from wenet_lite.experiment import read_experiment
+    from wenet_lite.runtime.cpu import prepare_for_cpu
+    from wenet_lite.runtime.model_dir import ModelDescription, load_model
+
+    timing = from_dict(WordTiming, {"lag_ms": args.lag_ms})
+    config = read_experiment(args.exp_dir / "train.yaml")
+    loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
+    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if device.type == "cpu":
+        prepare_for_cpu(loaded.model)
+    chunk_size = config.model.encoder.static_chunk_size or -1
+    aligner = TranscriptAligner(
+        loaded.model.to(device), loaded.fbank.to(device), loaded.tokenizer, device, chunk_size, timing
+    )
+    result = aligner(read_manifest(args.data, allow_pipes=args.allow_pipes))
+    write_alignments(result, tuple(args.format), args.output)
+    suspicious = result.suspicious
+    for each in suspicious[:_SHOWN]:
+        print(f"{each.key} {each.score:.2f} {each.reason}")
+    if len(suspicious) > _SHOWN:
+        print(f"... and {len(suspicious) - _SHOWN} more in {args.output / 'suspicious.tsv'}")
+    for key, reason in result.unaligned:
+        _LOG.warning("utterance %s is not aligned: %s", key, reason)
+    counts = (len(result.utterances), len(suspicious), len(result.unaligned))
+    _LOG.info("%s: %d utterances aligned, %d of them suspicious; %d not aligned", args.output, *counts)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(command.run(main))

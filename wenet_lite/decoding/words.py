@@ -1,0 +1,128 @@
+"""Words of tokens: their text, their times in seconds and a confidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wenet_lite.decoding.alignment import TokenSpan
+from wenet_lite.text.tokenizer import WORD_START
+
+_IDEOGRAPH = "[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+_STARTS_CJK = re.compile(_IDEOGRAPH)
+_ENDS_CJK = re.compile(f"{_IDEOGRAPH}$")
+
+
+@dataclass(frozen=True)
+class Word:
+    """Attributes:
+    text: as the units spell it.
+    start_s, end_s: seconds from the beginning of the utterance, whole milliseconds.
+    confidence: between 0 and 1.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class WordSpan:
+    """A word's tokens and where they are heard.
+
+    Attributes:
+        text: as the units spell it.
+        tokens: at least one; a unit `▁` that stands alone is no part of a word.
+    """
+
+    text: str
+    tokens: tuple[TokenSpan, ...]
+
+
+@dataclass(frozen=True)
+class WordTiming:
+    """How words lie around CTC's peaks, which come late and are shorter than what they stand for.
+
+    Attributes:
+        lag_ms: from where a sound begins to where the peak's frame begins.
+        max_tail_frames: encoder frames by which a word outlasts its last token's run, unless the next word begins.
+    """
+
+    lag_ms: int = 100
+    max_tail_frames: int = 2
+
+    def __post_init__(self) -> None:
+        if self.lag_ms < 0 or self.max_tail_frames < 0:
+            raise ValueError("lag_ms and max_tail_frames must not be negative")
+
+
+def word_spans(tokens: Sequence[TokenSpan], units: Sequence[str]) -> list[WordSpan]:
+    """Group tokens to words.
+
+    A word begins at a unit that begins with `▁`, and at each unit that begins, or follows one that ends, with a
+    Chinese character or kana: such a unit is a word of its own.
+
+    Args:
+        tokens: of one utterance, in order.
+        units: text of each id, as `Tokenizer.units` lists them.
+    """
+    words: list[list[TokenSpan]] = []
+    texts: list[str] = []
+    begins = True
+    for token in tokens:
+        piece = units[token.token]
+        text = piece.removeprefix(WORD_START)
+        begins = begins or piece != text
+        if not text:
+            continue
+        if begins or _STARTS_CJK.match(text) or _ENDS_CJK.search(texts[-1]):
+            words.append([])
+            texts.append("")
+        words[-1].append(token)
+        texts[-1] += text
+        begins = False
+    return [WordSpan(text, tuple(word)) for text, word in zip(texts, words)]
+
+
+def timed_words(
+    spans: Sequence[WordSpan],
+    confidences: Sequence[float],
+    frame_ms: int,
+    duration_s: float,
+    timing: WordTiming | None = None,
+) -> tuple[Word, ...]:
+    """Give words their times: in order, within the audio, each at least 1 ms long and none over the next.
+
+    A word starts `lag_ms` before its first token's run, and ends that much before its last run's end plus
+    `max_tail_frames`, or where the next word starts if that is earlier.
+
+    Args:
+        spans: words of one utterance.
+        confidences: of each.
+        frame_ms: milliseconds from one encoder frame to the next.
+        duration_s: seconds of audio.
+        timing: lag and tail.
+    """
+    timing = timing or WordTiming()
+    starts = [span.tokens[0].start * frame_ms - timing.lag_ms for span in spans]
+    tails = [(span.tokens[-1].end + timing.max_tail_frames) * frame_ms - timing.lag_ms for span in spans]
+    duration_ms = round(duration_s * 1000)
+    words, earliest = [], 0
+    for i, (span, confidence) in enumerate(zip(spans, confidences)):
+        following = len(spans) - i - 1  # each needs its millisecond
+        start = min(max(starts[i], earliest), duration_ms - following - 1)
+        end = min(tails[i], duration_ms - following, *starts[i + 1 : i + 2])
+        earliest = max(end, start + 1)
+        words.append(Word(span.text, start / 1000, earliest / 1000, confidence))
+    return tuple(words)
+
+
+def join_words(texts: Sequence[str]) -> str:
+    """Words as a line of text: a blank between two, unless both are Chinese characters or kana."""
+    line = ""
+    for text in texts:
+        glued = not line or (_ENDS_CJK.search(line) and _STARTS_CJK.match(text))
+        line += text if glued else f" {text}"
+    return line

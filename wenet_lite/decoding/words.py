@@ -51,7 +51,7 @@ class WordTiming:
     """
 
     lag_ms: int = 100
-    max_tail_frames: int = 2
+    max_tail_frames: int = 1
 
     def __post_init__(self) -> None:
         if self.lag_ms < 0 or self.max_tail_frames < 0:

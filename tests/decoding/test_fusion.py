@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch
 from wenet_lite.decoding.fusion import Fusion, WordLm
+from wenet_lite.decoding.fusion_kernel import hotword_end, hotword_step
 from wenet_lite.decoding.hotwords import Hotword
 from wenet_lite.decoding.ngram_estimation import EstimationOptions, estimate_lm
 

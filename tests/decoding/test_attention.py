@@ -1,9 +1,11 @@
 """Searches with the attention decoder: brute force is the oracle, batches change nothing."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
+from decoding_oracles import attention_score, make_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,33 +13,6 @@ from wenet_lite.decoding.attention_beam import AttentionBeamSearch
 from wenet_lite.decoding.attention_rescoring import AttentionRescoring
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.options import DECODING_MODES, DecodingOptions, Hypothesis
-from wenet_lite.model.asr_model import AsrModel
-from wenet_lite.model.decoder import TransformerDecoderConfig
-from wenet_lite.model.encoder_config import EncoderConfig
-from wenet_lite.model.model_config import ModelConfig
-
-
-def make_model(vocab: int = 5, seed: int = 0) -> AsrModel:
-    torch.manual_seed(seed)
-    encoder = EncoderConfig(
-        output_size=8, attention_heads=2, linear_units=16, num_blocks=1, subsampling_channels=2, cnn_module_kernel=3
-    )
-    model = AsrModel(ModelConfig(encoder, TransformerDecoderConfig(2, 16, 1)), 20, vocab)
-    for parameter in model.decoder.parameters():
-        torch.nn.init.normal_(parameter, std=0.7)
-    return model.eval()
-
-
-def attention_score(model: AsrModel, memory: torch.Tensor, tokens: tuple[int, ...], ended: bool = True) -> float:
-    """log p(tokens[, end] | memory), token by token."""
-    total, prefix = 0.0, [model.sos_id]
-    for token in [*tokens, *([model.eos_id] if ended else [])]:
-        logits = model.decoder(
-            memory[None], torch.tensor([len(memory)]), torch.tensor([prefix]), torch.tensor([len(prefix)])
-        )
-        total += float(logits[0, -1].log_softmax(-1)[token])
-        prefix.append(token)
-    return total
 
 
 @torch.no_grad()
@@ -65,49 +40,72 @@ def test_a_wide_attention_beam_finds_the_best_hypothesis(seed: int, frames: int)
 def test_token_by_token_equals_the_whole_prefix() -> None:
     model = make_model(vocab=9)
     memory, lens = torch.randn(2, 6, 8), torch.tensor([6, 3])
-    tokens = torch.randint(3, 9, (2, 3, 5))
+    prefixes = torch.full((2, 3, 1), model.sos_id)
     cache = model.decoder.start(memory, lens, 3)
-    for position in range(5):
-        logits, cache = model.decoder.step(tokens[:, :, position], cache)
-        for i in range(2):
-            prefixes = tokens[i, :, : position + 1]
-            args = (
-                memory[i : i + 1].expand(3, -1, -1),
-                lens[i : i + 1].expand(3),
-                prefixes,
-                torch.full((3,), position + 1),
-            )
+    for position in range(40):
+        if position == 30:
+            cache.keep(torch.tensor([1]))
+            memory, lens, prefixes = memory[1:], lens[1:], prefixes[1:]
+        logits = model.decoder.step(prefixes[:, :, -1], cache)
+        for i, length in enumerate(lens):
+            args = memory[i].expand(3, -1, -1), length.expand(3), prefixes[i], torch.full((3,), position + 1)
             torch.testing.assert_close(logits[i], model.decoder(*args)[:, -1], rtol=0, atol=1e-5)
-        shuffle = torch.tensor([2, 0, 1, 3, 5, 4])
-        tokens = tokens.flatten(0, 1)[shuffle].view(2, 3, 5)
-        cache = cache.select(shuffle)
+        chosen = torch.randint(3, (len(lens), 3))
+        cache.select(chosen)
+        history = prefixes.gather(1, chosen.unsqueeze(2).expand_as(prefixes))
+        prefixes = torch.cat([history, torch.randint(3, 9, (len(lens), 3, 1))], dim=2)
+
+
+def readings(words: tuple[int, ...]) -> st.SearchStrategy[list[list[tuple[int, ...]]]]:
+    """N-best lists of utterances, of like beginnings and endings; some have doubles, empty ones, or nothing at all."""
+    tokens = st.lists(st.sampled_from(words), max_size=6).map(tuple)
+    return st.lists(st.lists(tokens, max_size=6), min_size=1, max_size=4)
 
 
 @torch.no_grad()
-def test_rescoring_adds_the_attention_score_of_each_hypothesis() -> None:
-    model = make_model()
-    memories = torch.randn(2, 7, 8)
-    lens = torch.tensor([7, 4])
-    nbest = [
-        [Hypothesis((3, 4, 3), -1.0, (0, 2, 5)), Hypothesis((), -2.0), Hypothesis((4,), -0.5, (1,))],
-        [Hypothesis((1, 1), -3.0, (0, 2))],
-    ]
-    for i, found in enumerate(AttentionRescoring(model, ctc_weight=0.3)(memories, lens, nbest)):
-        assert {hyp.tokens for hyp in found} == {hyp.tokens for hyp in nbest[i]}
-        ctc = {hyp.tokens: hyp for hyp in nbest[i]}
-        for hyp in found:
-            expected = attention_score(model, memories[i, : lens[i]], hyp.tokens) + 0.3 * ctc[hyp.tokens].score
-            assert hyp.score == pytest.approx(expected, abs=1e-4)
-            assert hyp.times == ctc[hyp.tokens].times
+@given(lists=readings((3, 4)), seed=st.integers(0, 100), reverse_weight=st.sampled_from([0.0, 0.4, 1.0]))
+@settings(max_examples=25, deadline=None)
+def test_rescoring_adds_the_attention_score_of_each_hypothesis(
+    lists: list[list[tuple[int, ...]]], seed: int, reverse_weight: float
+) -> None:
+    model = make_model(seed=seed, r_num_blocks=1)
+    lens = torch.randint(1, 8, (len(lists),))
+    memories = torch.randn(len(lists), 7, 8)
+    nbest = [[Hypothesis(tokens, -float(rank), (rank,)) for rank, tokens in enumerate(hyps)] for hyps in lists]
+    rescored = AttentionRescoring(model, 0.3, reverse_weight)(memories, lens, nbest)
+    for hyps, found, memory, length in zip(nbest, rescored, memories, lens):
+        expected = []
+        for hyp in hyps:
+            left = attention_score(model, memory[:length], hyp.tokens)
+            right = attention_score(model, memory[:length], hyp.tokens[::-1], decoder=model.right_decoder)
+            score = (1 - reverse_weight) * left + reverse_weight * right + 0.3 * hyp.score
+            expected.append(replace(hyp, score=pytest.approx(score, abs=1e-4)))
+        assert sorted(found, key=lambda hyp: hyp.times) == expected
         assert [hyp.score for hyp in found] == sorted((hyp.score for hyp in found), reverse=True)
+
+
+@torch.no_grad()
+def test_many_large_trees_are_rescored_as_each_alone() -> None:
+    model = make_model(vocab=40)
+    nbest = [
+        [Hypothesis(tuple(torch.randint(3, 40, (length,)).tolist()), -1.0) for _ in range(10)]
+        for length in (100, 40, 120, 60, 80)
+    ]
+    lens, memories = torch.tensor([5, 9, 2, 7, 3]), torch.randn(5, 9, 8)
+    rescoring = AttentionRescoring(model, 0.3)
+    together = rescoring(memories, lens, nbest)
+    for i in range(5):
+        alone = rescoring(memories[i : i + 1, : lens[i]], lens[i : i + 1], nbest[i : i + 1])[0]
+        assert [hyp.tokens for hyp in alone] == [hyp.tokens for hyp in together[i]]
+        assert [hyp.score for hyp in alone] == pytest.approx([hyp.score for hyp in together[i]], abs=1e-3)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("mode", DECODING_MODES)
 def test_alone_equals_in_a_batch_and_silence_is_empty(mode: str) -> None:
     model = make_model(vocab=12)
-    lens = torch.tensor([6, 0, 11, 3])
-    encoder_out = torch.randn(4, 11, 8)
+    lens = torch.tensor([6, 0, 41, 23])
+    encoder_out = torch.randn(4, 41, 8)
     decoder = Decoder(model, DecodingOptions(beam_size=4))
     together = decoder(encoder_out, lens, [mode])[mode]
     assert together[1] == [Hypothesis((), 0.0)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -9,11 +11,35 @@ from wenet_lite.decoding.options import Hypothesis
 from wenet_lite.model.asr_model import AsrModel
 
 
+@dataclass(frozen=True)
+class _Beams:
+    """Hypotheses of utterances that are searched together.
+
+    Attributes:
+        tokens: (batch, beam, length), the start symbol first.
+        scores: (batch, beam) log p(tokens | x), best first.
+        complete: (batch, beam), true where a hypothesis has ended.
+        frozen: (batch, beam), true where it does not grow any more.
+        lens: (batch,) encoder frames.
+    """
+
+    tokens: Tensor
+    scores: Tensor
+    complete: Tensor
+    frozen: Tensor
+    lens: Tensor
+
+    def of(self, utterances: Tensor) -> _Beams:
+        """The hypotheses of some utterances, by their indices."""
+        fields = self.tokens, self.scores, self.complete, self.frozen, self.lens
+        return _Beams(*(field[utterances] for field in fields))
+
+
 class AttentionBeamSearch:
     """Label-synchronous beam search over a batch.
 
-    Utterances and beams advance together, one token a step. A hypothesis has at most as many tokens as
-    its utterance has encoder frames.
+    Utterances and beams advance together, one token a step; whenever half of the utterances are through, the others
+    go on alone. A hypothesis has at most as many tokens as its utterance has encoder frames.
 
     Args:
         model: its left-to-right decoder is searched.
@@ -36,28 +62,43 @@ class AttentionBeamSearch:
             for each utterance its hypotheses, best first; `score` is log p(tokens, end | x), with the
             length penalty (the start symbol counts as one token).
         """
-        batch, beam, device = len(lens), self.beam_size, encoder_out.device
-        cache = self.model.left_decoder.start(encoder_out, lens, beam)
-        tokens = torch.full((batch, beam, 1), self.model.sos_id, dtype=torch.long, device=device)
-        scores = torch.full((batch, beam), -torch.inf, device=device)
+        cache = self.model.left_decoder.start(encoder_out, lens, self.beam_size)
+        beams = self._first_beams(lens)
+        waiting = torch.arange(len(lens), device=lens.device)
+        results: list[list[Hypothesis]] = [[] for _ in lens]
+        while len(waiting):
+            logits = self.model.left_decoder.step(beams.tokens[:, :, -1], cache)
+            beams, parents = self._advance(beams, logits)
+            cache.select(parents)
+            ready = beams.frozen.all(dim=1)
+            # What is kept is copied: that pays where it is no more than half.
+            if 2 * int(ready.sum()) >= len(waiting):
+                done, rest = ready.nonzero().squeeze(1), (~ready).nonzero().squeeze(1)
+                for index, hyps in zip(waiting[done].tolist(), self._results(beams.of(done))):
+                    results[index] = hyps
+                beams, waiting = beams.of(rest), waiting[rest]
+                cache.keep(rest)
+        return results
+
+    def _first_beams(self, lens: Tensor) -> _Beams:
+        shape = len(lens), self.beam_size
+        scores = torch.full(shape, -torch.inf, device=lens.device)
         scores[:, 0] = 0.0
-        complete = torch.zeros(batch, beam, dtype=torch.bool, device=device)
-        frozen = complete
-        for step in range(int(lens.max())):
-            logits, cache = self.model.left_decoder.step(tokens[:, :, -1], cache)
-            best, candidates = self._continuations(logits, frozen)
-            scores, choice = (scores.unsqueeze(2) + best).flatten(1).topk(beam, dim=1)
-            parents = choice // beam
-            chosen = candidates.flatten(1).gather(1, choice)
-            cache = cache.select((parents + torch.arange(batch, device=device).unsqueeze(1) * beam).flatten())
-            history = tokens.gather(1, parents.unsqueeze(2).expand(-1, -1, tokens.shape[2]))
-            tokens = torch.cat([history, chosen.unsqueeze(2)], dim=2)
-            ends = (chosen == self.model.eos_id) | (step + 1 >= lens).unsqueeze(1)
-            complete = complete.gather(1, parents) | (ends & ~frozen.gather(1, parents))
-            frozen = complete | self._decided(complete).unsqueeze(1)
-            if frozen.all():
-                break
-        return self._results(tokens, scores, complete)
+        complete = torch.zeros(shape, dtype=torch.bool, device=lens.device)
+        start = torch.full((*shape, 1), self.model.sos_id, device=lens.device)
+        return _Beams(start, scores, complete, complete, lens)
+
+    def _advance(self, beams: _Beams, logits: Tensor) -> tuple[_Beams, Tensor]:
+        """The beams with one more token, and (batch, beam) which hypothesis each goes on from."""
+        best, candidates = self._continuations(logits, beams.frozen)
+        scores, choice = (beams.scores.unsqueeze(2) + best).flatten(1).topk(self.beam_size, dim=1)
+        parents = choice // self.beam_size
+        chosen = candidates.flatten(1).gather(1, choice)
+        history = beams.tokens.gather(1, parents.unsqueeze(2).expand_as(beams.tokens))
+        ends = (chosen == self.model.eos_id) | (beams.tokens.shape[2] >= beams.lens).unsqueeze(1)
+        complete = beams.complete.gather(1, parents) | (ends & ~beams.frozen.gather(1, parents))
+        frozen = complete | self._decided(complete).unsqueeze(1)
+        return _Beams(torch.cat([history, chosen.unsqueeze(2)], dim=2), scores, complete, frozen, beams.lens), parents
 
     def _continuations(self, logits: Tensor, frozen: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, beam, beam) log probabilities and ids of the best next tokens; frozen: the end alone."""
@@ -71,11 +112,12 @@ class AttentionBeamSearch:
         """(batch,) whether nothing can overtake the best: scores only fall, unless length is rewarded."""
         return complete[:, 0] if self.length_penalty == 0 else complete.all(dim=1)
 
-    def _results(self, tokens: Tensor, scores: Tensor, complete: Tensor) -> list[list[Hypothesis]]:
-        lengths = (tokens[:, :, 1:] != self.model.eos_id).sum(dim=2) + 1
-        scores = scores / lengths.float() ** self.length_penalty
+    def _results(self, beams: _Beams) -> list[list[Hypothesis]]:
+        tokens = beams.tokens[:, :, 1:]
+        lengths = (tokens != self.model.eos_id).sum(dim=2) + 1
+        scores = beams.scores / lengths.float() ** self.length_penalty
         results = []
-        for rows, values, whole in zip(tokens[:, :, 1:].tolist(), scores.tolist(), complete.tolist()):
+        for rows, values, whole in zip(tokens.tolist(), scores.tolist(), beams.complete.tolist()):
             hyps = [
                 Hypothesis(tuple(t for t in row if t != self.model.eos_id), value)
                 for row, value, is_whole in zip(rows, values, whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -9,13 +10,20 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from wenet_lite.decoding.options import Hypothesis
+from wenet_lite.decoding.prefix_tree import PrefixTree, build_prefix_tree
 from wenet_lite.errors import ConfigError
 from wenet_lite.model.asr_model import AsrModel
-from wenet_lite.model.decoder import TransformerDecoder, reversed_tokens
+from wenet_lite.model.decoder import TransformerDecoder
+
+_MAX_NODES = 2048
+"""Nodes of padded trees that the decoder reads at once: it bounds the memory, and trees of one size need no padding."""
 
 
 class AttentionRescoring:
     """Adds the attention decoder's score to the CTC score of each hypothesis (U2, section 3.3).
+
+    The decoder reads the prefix tree of an utterance's n-best, not its list: a node looks at its path from the root,
+    its position is its depth, and what hypotheses begin with alike is scored once, as is their encoder output.
 
     Args:
         model: its decoders score.
@@ -34,7 +42,7 @@ class AttentionRescoring:
         self.ctc_weight, self.reverse_weight = ctc_weight, reverse_weight
 
     def __call__(self, encoder_out: Tensor, lens: Tensor, nbest: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
-        """Rescore the n-best of all utterances of a batch in one pass of the decoder.
+        """Rescore the n-best of all utterances of a batch.
 
         Args:
             encoder_out: (batch, frames, dim).
@@ -44,16 +52,10 @@ class AttentionRescoring:
             the same, best first, with `score` = log p(tokens, end | x) + ctc_weight * CTC score, where the first
             term is a mean of both directions by `reverse_weight`.
         """
-        device = encoder_out.device
-        owners = torch.tensor([i for i, hyps in enumerate(nbest) for _ in hyps], device=device)
-        rows = [torch.tensor(hyp.tokens, dtype=torch.long) for hyps in nbest for hyp in hyps]
-        targets = pad_sequence(rows, batch_first=True, padding_value=-1).to(device)
-        target_lens = torch.tensor([len(row) for row in rows], device=device)
-        memory, memory_lens = encoder_out[owners], lens[owners]
-        scores = self._score(self.model.left_decoder, memory, memory_lens, targets, target_lens)
+        scores = self._scores(self.model.left_decoder, encoder_out, lens, [[h.tokens for h in hyps] for hyps in nbest])
         if self.reverse_weight > 0 and self.model.right_decoder is not None:
-            targets = reversed_tokens(targets, target_lens)
-            reverse = self._score(self.model.right_decoder, memory, memory_lens, targets, target_lens)
+            mirrored = [[hyp.tokens[::-1] for hyp in hyps] for hyps in nbest]
+            reverse = self._scores(self.model.right_decoder, encoder_out, lens, mirrored)
             scores = (1 - self.reverse_weight) * scores + self.reverse_weight * reverse
         attention = iter(scores.tolist())
         rescored = [
@@ -61,11 +63,46 @@ class AttentionRescoring:
         ]
         return [sorted(hyps, key=lambda hyp: hyp.score, reverse=True) for hyps in rescored]
 
-    def _score(
-        self, decoder: TransformerDecoder, memory: Tensor, memory_lens: Tensor, targets: Tensor, target_lens: Tensor
+    def _scores(
+        self, decoder: TransformerDecoder, memory: Tensor, memory_lens: Tensor, nbest: list[list[tuple[int, ...]]]
     ) -> Tensor:
-        """(hypotheses,) log p(tokens, end | x)."""
-        inputs, outputs = self.model.add_sos_eos(targets, target_lens)
-        logits = decoder(memory, memory_lens, inputs, target_lens + 1)
-        of_token = logits.float().log_softmax(dim=-1).gather(2, outputs.clamp(min=0).unsqueeze(2)).squeeze(2)
-        return of_token.masked_fill(outputs < 0, 0.0).sum(dim=1)
+        """(hypotheses of all utterances,) log p(tokens, end | x)."""
+        trees = [build_prefix_tree(hyps, self.model.sos_id) for hyps in nbest]
+        scores: dict[int, Tensor] = {}
+        for group in _of_like_size([len(tree.tokens) for tree in trees]):
+            index = torch.tensor(group, device=memory.device)
+            states = self._states(decoder, memory[index], memory_lens[index], [trees[i] for i in group])
+            scores.update({i: self._of_hypotheses(decoder, state, trees[i]) for i, state in zip(group, states)})
+        return torch.cat([scores[i] for i in range(len(trees))])
+
+    def _states(
+        self, decoder: TransformerDecoder, memory: Tensor, memory_lens: Tensor, trees: list[PrefixTree]
+    ) -> Tensor:
+        """(trees, nodes, dim) what the output layer is given."""
+        tokens = pad_sequence([tree.tokens for tree in trees], batch_first=True, padding_value=self.model.eos_id)
+        depths = pad_sequence([tree.depths for tree in trees], batch_first=True)
+        paths = torch.zeros(*tokens.shape, tokens.shape[1], dtype=torch.bool)
+        for path, tree in zip(paths, trees):
+            path[: len(tree.path), : len(tree.path)] = tree.path
+        device = memory.device
+        return decoder.states(memory, memory_lens, tokens.to(device), depths.to(device), paths.to(device))
+
+    def _of_hypotheses(self, decoder: TransformerDecoder, states: Tensor, tree: PrefixTree) -> Tensor:
+        """(hypotheses,) log p(tokens, end | x) of an utterance, from the decoder's (nodes, dim) states."""
+        device = states.device
+        parents, ends = tree.parents.to(device), tree.ends.to(device)
+        log_probs = decoder.output_layer(states[: len(parents)]).float().log_softmax(dim=1)
+        of_token = log_probs[parents, tree.tokens.to(device)]
+        of_token[0] = 0.0  # the start symbol is given
+        return torch.where(tree.path.to(device)[ends], of_token, 0.0).sum(dim=1) + log_probs[ends, self.model.eos_id]
+
+
+def _of_like_size(sizes: list[int]) -> Iterator[list[int]]:
+    """Indices of `sizes` in groups that have at most _MAX_NODES nodes when padded, or a single tree."""
+    group: list[int] = []
+    for index in sorted(range(len(sizes)), key=sizes.__getitem__):
+        if group and sizes[index] * (len(group) + 1) > _MAX_NODES:
+            yield group
+            group = []
+        group.append(index)
+    yield group

@@ -56,17 +56,19 @@ class MultiHeadedAttention(nn.Module):
             (batch, queries, dim).
         """
         k, v = self.project(memory)
-        return self.attend(query, k, v, mask)
+        return self.attend(query, k, v, self.bias(mask, k.dtype))
 
     def project(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, keys, dim) to keys and values, each (batch, heads, keys, d_k)."""
         return self._heads(self.linear_k(memory)), self._heads(self.linear_v(memory))
 
-    def attend(self, query: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-        """As `forward`, with a memory that `project` has been applied to."""
-        q = self._heads(self.linear_q(query))
-        bias = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, self.masked).unsqueeze(1)
-        return self._attend(q, k, v, bias)
+    def bias(self, mask: Tensor, dtype: torch.dtype) -> Tensor:
+        """What is added to the scores for a mask as in `forward`: (batch or 1, 1, queries or 1, keys)."""
+        return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, self.masked).unsqueeze(1)
+
+    def attend(self, query: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+        """As `forward`, with a memory that `project` has been applied to, and a mask that `bias` has."""
+        return self._attend(self._heads(self.linear_q(query)), k, v, bias)
 
     def forward_self(self, x: Tensor, mask: Tensor, pos_emb: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
         """Attend from `x` to the cached frames and itself.
@@ -80,8 +82,7 @@ class MultiHeadedAttention(nn.Module):
             (batch, time, dim), and (batch, heads, cache_frames + time, 2 * d_k) keys and values.
         """
         q, k, v, keys_values = self._with_cache(x, cache)
-        bias = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, self.masked).unsqueeze(1)
-        return self._attend(q, k, v, bias), keys_values
+        return self._attend(q, k, v, self.bias(mask, q.dtype)), keys_values
 
     def _with_cache(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Queries of `x`; keys of the cached frames and of `x`; their values; the last two side by side."""

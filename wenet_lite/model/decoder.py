@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wenet_lite.model.attention import MultiHeadedAttention, sinusoids
+from wenet_lite.model.decoder_cache import DecoderCache
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
 from wenet_lite.model.mask import causal_mask, padding_mask
 
@@ -56,45 +57,22 @@ class DecoderLayer(nn.Module):
         x = x + self.dropout(self.src_attn(self.norm2(x), memory, memory_mask))
         return x + self.dropout(self.feed_forward(self.norm3(x)))
 
-    def step(
-        self, x: Tensor, token_keys_values: Tensor, memory_keys_values: tuple[Tensor, Tensor], memory_mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, index: int, cache: DecoderCache, start: int, own_bias: Tensor) -> Tensor:
         """One more token of each hypothesis.
 
         Args:
             x: (batch, hypotheses, dim) the newest token of each.
-            token_keys_values: (batch * hypotheses, heads, length, 2 * d_k) of the tokens before it.
-            memory_keys_values: each (batch, heads, frames, d_k), shared by the hypotheses of an utterance.
-            memory_mask: (batch, 1, frames).
+            index: of the layer in the cache.
+            cache: the newest keys and values are added to it, after the `start` that there are.
+            own_bias: (batch, 1, hypotheses, tokens), see `MultiHeadedAttention.bias`.
         Returns:
-            (batch, hypotheses, dim), and the keys and values with the newest token's.
+            (batch, hypotheses, dim).
         """
-        newest = self.norm1(x).flatten(0, 1).unsqueeze(1)
-        keys_values = torch.cat([token_keys_values, torch.cat(self.self_attn.project(newest), dim=-1)], dim=2)
-        keys, values = keys_values.chunk(2, dim=-1)
-        everything = torch.ones(1, 1, keys.shape[2], dtype=torch.bool, device=x.device)
-        x = x + self.self_attn.attend(newest, keys, values, everything).view_as(x)
-        x = x + self.src_attn.attend(self.norm2(x), *memory_keys_values, memory_mask)
-        return x + self.feed_forward(self.norm3(x)), keys_values
-
-
-@dataclass(frozen=True)
-class DecoderCache:
-    """What the decoder keeps from one token to the next.
-
-    Attributes:
-        memory: keys and values of the encoder's frames, for each layer, each (batch, heads, frames, d_k).
-        memory_mask: (batch, 1, frames).
-        tokens: for each layer (batch * hypotheses, heads, length, 2 * d_k) keys and values of the tokens so far.
-    """
-
-    memory: list[tuple[Tensor, Tensor]]
-    memory_mask: Tensor
-    tokens: list[Tensor]
-
-    def select(self, hypotheses: Tensor) -> DecoderCache:
-        """The cache of other hypotheses: their (batch * hypotheses,) indices among the present ones."""
-        return DecoderCache(self.memory, self.memory_mask, [t.index_select(0, hypotheses) for t in self.tokens])
+        newest = self.norm1(x)
+        keys, values = cache.tokens[index].add(start, *self.self_attn.project(newest))
+        x = x + self.self_attn.attend(newest, keys, values, own_bias)
+        x = x + self.src_attn.attend(self.norm2(x), *cache.memory[index], cache.memory_bias)
+        return x + self.feed_forward(self.norm3(x))
 
 
 class TransformerDecoder(nn.Module):
@@ -130,12 +108,29 @@ class TransformerDecoder(nn.Module):
         """
         length = tokens.shape[1]
         token_mask = padding_mask(token_lens, length).unsqueeze(1) & causal_mask(length, tokens.device)
+        positions = torch.arange(length, device=tokens.device)
+        return self.output_layer(self.states(memory, memory_lens, tokens, positions, token_mask))
+
+    def states(
+        self, memory: Tensor, memory_lens: Tensor, tokens: Tensor, positions: Tensor, token_mask: Tensor
+    ) -> Tensor:
+        """What the output layer is given, for tokens that need not stand in a row.
+
+        Args:
+            memory: (batch, frames, dim) encoder output.
+            memory_lens: (batch,) valid frames.
+            tokens: (batch, length).
+            positions: (length,) or (batch, length) place of each token in its sequence; the start symbol's is 0.
+            token_mask: (batch, length, length), true where a token looks at another.
+        Returns:
+            (batch, length, dim).
+        """
         memory_mask = padding_mask(memory_lens, memory.shape[1]).unsqueeze(1)
-        positions = sinusoids(torch.arange(length, device=tokens.device), self.dim).to(memory.dtype)
-        x = self.embed_dropout(self.embed(tokens) * math.sqrt(self.dim) + positions)
+        x = self.embed(tokens) * math.sqrt(self.dim) + sinusoids(positions, self.dim).to(memory.dtype)
+        x = self.embed_dropout(x)
         for layer in self.decoders:
             x = layer(x, token_mask, memory, memory_mask)
-        return self.output_layer(self.after_norm(x))
+        return self.after_norm(x)
 
     def start(self, memory: Tensor, memory_lens: Tensor, num_hypotheses: int) -> DecoderCache:
         """Prepare decoding token by token, in eval mode.
@@ -145,27 +140,29 @@ class TransformerDecoder(nn.Module):
             memory_lens: (batch,) valid frames.
             num_hypotheses: of each utterance.
         """
+        layers = self._layers()
+        projected = [layer.src_attn.project(memory) for layer in layers]
         mask = padding_mask(memory_lens, memory.shape[1]).unsqueeze(1)
-        no_token = memory.new_zeros(len(memory) * num_hypotheses, self.num_heads, 0, 2 * self.dim // self.num_heads)
-        projected = [layer.src_attn.project(memory) for layer in self._layers()]
-        return DecoderCache(projected, mask, [no_token] * len(projected))
+        return DecoderCache(projected, layers[0].src_attn.bias(mask, projected[0][0].dtype), num_hypotheses)
 
-    def step(self, tokens: Tensor, cache: DecoderCache) -> tuple[Tensor, DecoderCache]:
+    def step(self, tokens: Tensor, cache: DecoderCache) -> Tensor:
         """Score what follows the newest token of each hypothesis; agrees with `forward` on the whole prefix.
 
         Args:
             tokens: (batch, hypotheses) newest tokens.
-            cache: of the tokens before them.
+            cache: of the tokens before them; they are added to it.
         Returns:
-            (batch, hypotheses, vocab) logits, and the next cache.
+            (batch, hypotheses, vocab) logits.
         """
-        position = torch.tensor(cache.tokens[0].shape[2] if cache.tokens else 0, device=tokens.device)
-        x = self.embed(tokens) * math.sqrt(self.dim) + sinusoids(position, self.dim).to(cache.memory[0][0].dtype)
-        states = []
-        for layer, keys_values, memory in zip(self._layers(), cache.tokens, cache.memory):
-            x, keys_values = layer.step(x, keys_values, memory, cache.memory_mask)
-            states.append(keys_values)
-        return self.output_layer(self.after_norm(x)), DecoderCache(cache.memory, cache.memory_mask, states)
+        layers = self._layers()
+        position = torch.tensor(cache.position, device=tokens.device)
+        x = self.embed(tokens) * math.sqrt(self.dim) + sinusoids(position, self.dim).to(cache.memory_bias.dtype)
+        start = cache.advance()
+        own_bias = layers[0].self_attn.bias(cache.own, cache.memory_bias.dtype)
+        for index, layer in enumerate(layers):
+            x = layer.step(x, index, cache, start, own_bias)
+        logits: Tensor = self.output_layer(self.after_norm(x))
+        return logits
 
     def _layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.decoders if isinstance(layer, DecoderLayer)]

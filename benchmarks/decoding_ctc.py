@@ -1,7 +1,7 @@
 """Speed of the CTC searches, on one thread: against WeNet's, and of what is fused into them.
 
-Posteriors that nobody trained are sharp: at each frame a token of 5002 has a logit of 12 above noise. Those of a trained
-model are of real utterances, to which `Trained` leads. Candidates take turns; ratios are of medians.
+Posteriors that nobody trained are sharp: at each frame a token of 5002 has a logit of 12 above noise. Those of a
+trained model are of real utterances, to which `Trained` leads. Candidates take turns; ratios are of medians.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def measure_ctc(trained: Trained | None, repeats: int) -> Iterator[Row]:
     torch.set_num_threads(1)
     for batch, goal in ((1, 8.0), (16, 30.0)):
         log_probs, lens = sharp_log_probs(batch), torch.full((batch,), FRAMES)
-        yield against_wenet(f"prefix beam search, sharp random posteriors, batch {batch}", goal, log_probs, lens, repeats)
+        yield against_wenet(
+            f"prefix beam search, sharp random posteriors, batch {batch}", goal, log_probs, lens, repeats
+        )
     if trained is not None:
         yield from measure_trained(trained, repeats)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch
 from wenet_lite.decoding.fusion import Fusion, WordLm
-from wenet_lite.decoding.fusion_kernel import hotword_end, hotword_step
+from wenet_lite.decoding.fusion_kernel import hotword_end, hotword_gain, hotword_next
 from wenet_lite.decoding.hotwords import Hotword
 from wenet_lite.decoding.ngram_estimation import EstimationOptions, estimate_lm
 
@@ -110,13 +111,21 @@ def wenet_fusion(folder: Path) -> tuple[dict[str, Any], dict[str, Any], Fusion]:
     return reference, of_context, Fusion(units, hotwords)
 
 
+def gains(fusion: Fusion, tokens: Sequence[int]) -> list[float]:
+    """What hotwords give and take with each token, and at the end."""
+    tables, state, found = fusion.tables, 0, []
+    for token in tokens:
+        following = hotword_next(tables.nodes, tables.begins, state, token)
+        starts_word = tables.units["starts_word"][token]
+        found.append(hotword_gain(tables.nodes, tables.at_boundary, starts_word, state, following))
+        state = following
+    return [*found, hotword_end(tables.nodes, tables.at_boundary, state)]
+
+
 def test_hotwords_earn_what_wenets_do(golden: Path) -> None:
     _, of_context, fusion = wenet_fusion(golden)
-    state = 0
-    for token, expected, _ in of_context["trace"]:
-        state, earned = hotword_step(fusion.tables, state, token)
-        assert earned == expected
-    assert hotword_end(fusion.tables, state) == of_context["finalize"]
+    expected = [gain for _, gain, _ in of_context["trace"]]
+    assert gains(fusion, [token for token, *_ in of_context["trace"]]) == [*expected, of_context["finalize"]]
 
 
 @both_forms
@@ -131,23 +140,16 @@ def test_hotwords_lead_where_wenets_do(golden: Path, compiled: bool) -> None:
         for (
             hyp
         ) in found:  # in the end WeNet keeps of the hotwords' score only what the phrase under way has to give back
-            state = 0
-            for token in hyp.tokens:
-                state, _ = hotword_step(fusion.tables, state, token)
-            expected = scores[hyp.tokens] - hotword_end(fusion.tables, state)
+            expected = scores[hyp.tokens] - gains(fusion, hyp.tokens)[-1]
             assert hyp.score - hyp.extra == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_phrase_ends_with_its_word_and_may_begin_another() -> None:
     hotwords = [Hotword("NEW", (1,), 2.0), Hotword("NEW YORK", (1, 2), 2.0), Hotword("NEW", (1,), 2.0)]
-    tables = Fusion(("<blank>", "\u2581NEW", "\u2581YORK", "S"), hotwords).tables
+    fusion = Fusion(("<blank>", "\u2581NEW", "\u2581YORK", "S"), hotwords)
 
     def earned(*tokens: int) -> float:
-        state, total = 0, 0.0
-        for token in tokens:
-            state, gain = hotword_step(tables, state, token)
-            total += gain
-        return total + hotword_end(tables, state)
+        return sum(gains(fusion, tokens))
 
     assert earned(1) == 2.0
     assert earned(1, 2) == 2.0 + 4.0

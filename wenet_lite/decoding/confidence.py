@@ -57,9 +57,10 @@ def nbest_shares(hyps: Sequence[Sequence[str]], scores: Sequence[float]) -> list
     """
     weights = np.exp(np.asarray(scores) - max(scores))
     weights /= weights.sum()
-    best = hyps[0]
+    words = [list(hyp) for hyp in hyps]
+    best = words[0]
     shares = np.zeros(len(best))
-    for utterance, weight in zip(align([""] * len(hyps), [best] * len(hyps), hyps), weights):
+    for utterance, weight in zip(align([""] * len(hyps), [best] * len(hyps), words), weights):
         found = [ref == hyp for ref, hyp in utterance.pairs if ref]
         shares[np.array(found, dtype=bool)] += weight
     return np.minimum(shares, 1.0).tolist()
@@ -67,7 +68,7 @@ def nbest_shares(hyps: Sequence[Sequence[str]], scores: Sequence[float]) -> list
 
 def correct_words(ref: Sequence[str], hyp: Sequence[str]) -> list[bool]:
     """Whether each word of a hypothesis is right, by the alignment with the fewest errors."""
-    return [ref_word == hyp_word for ref_word, hyp_word in align([""], [ref], [hyp])[0].pairs if hyp_word]
+    return [ref_word == hyp_word for ref_word, hyp_word in align([""], [list(ref)], [list(hyp)])[0].pairs if hyp_word]
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class CtcPrefixBeam:
 
     def advance(self, log_probs: Tensor) -> None:
         """Take (frames, vocab) log posteriors."""
-        self._beam.advance(*_tried(log_probs.unsqueeze(0), self.beam_size), torch.tensor([len(log_probs)]))
+        self._beam.advance(log_probs.unsqueeze(0), torch.tensor([len(log_probs)]))
 
     def hypotheses(self) -> list[Hypothesis]:
         """N-best, best first, if the text ends here; `score` is log p(prefix | x) with what fusion has added."""
@@ -69,14 +69,13 @@ class CtcPrefixBeamSearch:
         Returns:
             for each utterance its hypotheses, best first; `score` is log p(prefix | x) with what fusion has added.
         """
-        values, tokens = _tried(log_probs, self.beam_size)
         rows_of: dict[Fusion, list[int]] = {}
         for row in range(len(lens)):
             rows_of.setdefault(fusions if isinstance(fusions, Fusion) else fusions[row], []).append(row)
         results: dict[int, list[Hypothesis]] = {}
         for fusion, rows in rows_of.items():
             beams = _begin(self.beam_size, self.blank_id, fusion, len(rows), log_probs.device, self._compiled)
-            beams.advance(values[rows], tokens[rows], lens[rows])
+            beams.advance(log_probs if len(rows) == len(lens) else log_probs[rows], lens[rows])
             results.update(zip(rows, beams.hypotheses()))
         return [results[row] for row in range(len(lens))]
 
@@ -84,7 +83,7 @@ class CtcPrefixBeamSearch:
 class _Beams(Protocol):
     """The searches of a batch of streams."""
 
-    def advance(self, values: Tensor, tokens: Tensor, lens: Tensor) -> None: ...
+    def advance(self, log_probs: Tensor, lens: Tensor) -> None: ...
 
     def hypotheses(self) -> list[list[Hypothesis]]: ...
 
@@ -95,9 +94,3 @@ def _begin(beam_size: int, blank_id: int, fusion: Fusion, batch: int, device: to
     from wenet_lite.decoding.prefix_beam_compiled import CompiledBeams
 
     return CompiledBeams(batch, beam_size, blank_id, fusion)
-
-
-def _tried(log_probs: Tensor, beam_size: int) -> tuple[Tensor, Tensor]:
-    """(batch, frames, tried) log posteriors of the tokens tried at each frame, float64, descending, and these."""
-    values, tokens = log_probs.topk(min(beam_size, log_probs.shape[2]), dim=2)
-    return values.double(), tokens

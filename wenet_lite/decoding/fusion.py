@@ -16,49 +16,58 @@ PRIME = 1_099_511_628_211
 """Factor of the hashes (FNV's)."""
 
 
+_UNIT = np.dtype([("starts_word", np.bool_), ("in_hotwords", np.bool_)] + [(n, np.int64) for n in ("digest", "factor")])
+"""A unit: whether it begins a word, and is in any phrase; the hash of its characters, and what that of the characters
+before them is multiplied with."""
+
+
+class WordTables(NamedTuple):
+    """A language model of words.
+
+    Attributes:
+        digests, ids: hashes of its words, ascending, and their ids.
+        unknown, end_of_text: ids of `<unk>` and `</s>`.
+        start: state at the beginning of a text.
+        size: number of words; 0 where there is no model.
+        keys, log_probs, backoffs, suffixes: of `NgramLm`.
+        weight: factor of its log probabilities.
+        bonus: earned by each word.
+    """
+
+    digests: np.ndarray
+    ids: np.ndarray
+    unknown: int
+    end_of_text: int
+    start: int
+    size: int
+    keys: np.ndarray
+    log_probs: np.ndarray
+    backoffs: np.ndarray
+    suffixes: np.ndarray
+    weight: float
+    bonus: float
+
+
 class FusionTables(NamedTuple):
     """Attributes:
     active: whether there is anything to score.
-    most_gain: upper bound of what one unit can earn.
-    starts_word: (vocab,) whether a unit begins a word.
+    most_gain: the most that a unit of a hotword earns, what is due to the end of a word before it left out.
     at_boundary: whether a phrase is complete only where the next word begins, or the text ends.
+    units: (vocab,) _UNIT.
+    nodes: NODE of `HotwordGraph`.
+    begins: of `HotwordGraph`.
     hotword_start: state of the hotwords at the beginning of a text.
-    in_hotwords, hotword_keys, hotword_suffixes, hotword_potentials, hotword_credits: of `HotwordGraph`.
-    unit_digests, unit_factors: (vocab,) hash of a unit's characters, and what that of the characters before it is
-        multiplied with.
-    word_digests, word_ids: hashes of the language model's words, ascending, and their ids.
-    num_words: of the language model; 0 where there is none.
-    unknown_word, end_of_text: ids of `<unk>` and `</s>`.
-    lm_start: state at the beginning of a text.
-    lm_keys, lm_log_probs, lm_backoffs, lm_suffixes: of `NgramLm`.
-    lm_weight: factor of its log probabilities.
-    word_bonus: earned by each word.
+    words: language model.
     """
 
     active: bool
     most_gain: float
-    starts_word: np.ndarray
     at_boundary: bool
+    units: np.ndarray
+    nodes: np.ndarray
+    begins: np.ndarray
     hotword_start: int
-    in_hotwords: np.ndarray
-    hotword_keys: np.ndarray
-    hotword_suffixes: np.ndarray
-    hotword_potentials: np.ndarray
-    hotword_credits: np.ndarray
-    unit_digests: np.ndarray
-    unit_factors: np.ndarray
-    word_digests: np.ndarray
-    word_ids: np.ndarray
-    num_words: int
-    unknown_word: int
-    end_of_text: int
-    lm_start: int
-    lm_keys: np.ndarray
-    lm_log_probs: np.ndarray
-    lm_backoffs: np.ndarray
-    lm_suffixes: np.ndarray
-    lm_weight: float
-    word_bonus: float
+    words: WordTables
 
 
 @dataclass(frozen=True)
@@ -92,52 +101,59 @@ class Fusion:
         hotwords: phrases to listen for.
         word_lm: language model of words, or None.
     Attributes:
+        graph: of the hotwords.
         tables: the same as arrays.
-        longest_hotword: units of the longest phrase.
     """
 
     def __init__(self, units: Sequence[str], hotwords: Sequence[Hotword] = (), word_lm: WordLm | None = None) -> None:
         self.word_lm = word_lm
-        self.longest_hotword = max((len(hotword.tokens) for hotword in hotwords), default=0)
+        self.graph = HotwordGraph(hotwords, len(units))
         marked = [unit not in SPECIAL_UNITS and unit.startswith(WORD_START) for unit in units]
-        graph = HotwordGraph(hotwords, len(units))
-        texts = ["" if unit in SPECIAL_UNITS[::2] else unit.removeprefix(WORD_START) for unit in units]
-        lm = word_lm.lm if word_lm else None
-        digests, ids = _sorted_digests(lm.words if lm else {})
-        most_gain = float(np.max([0.0, *(hotword.score for hotword in hotwords)]) + graph.credits.max())
+        at_boundary = any(marked)
+        table = np.zeros(len(units), _UNIT)
+        table["starts_word"] = marked if at_boundary else True
+        table["in_hotwords"][[token for hotword in hotwords for token in hotword.tokens]] = True
+        for row, unit in zip(table, units):
+            text = "" if unit in SPECIAL_UNITS[::2] else unit.removeprefix(WORD_START)
+            row["digest"], row["factor"] = _digest(text), _wrapped(pow(PRIME, len(text), 2**64))
+        most_gain = max([0.0, *(hotword.score for hotword in hotwords)])
         self.tables = FusionTables(
-            active=bool(hotwords) or lm is not None,
-            most_gain=most_gain + max(word_lm.word_bonus if word_lm else 0.0, 0.0),
-            starts_word=np.array(marked if any(marked) else [True] * len(units), np.bool_),
-            at_boundary=any(marked),
+            active=bool(hotwords) or word_lm is not None,
+            most_gain=most_gain + (0.0 if at_boundary else float(self.graph.nodes["credit"].max())),
+            at_boundary=at_boundary,
+            units=table,
+            nodes=self.graph.nodes,
+            begins=self.graph.begins,
             # A text begins a word, so that a phrase of characters matches there as it does after a blank.
-            hotword_start=graph.step(0, units.index(WORD_START)) if WORD_START in units else 0,
-            in_hotwords=graph.in_hotwords,
-            hotword_keys=graph.keys,
-            hotword_suffixes=graph.suffixes,
-            hotword_potentials=graph.potentials,
-            hotword_credits=graph.credits,
-            unit_digests=np.array([_digest(text) for text in texts], np.int64),
-            unit_factors=np.array([_wrapped(pow(PRIME, len(text), 2**64)) for text in texts], np.int64),
-            word_digests=digests,
-            word_ids=ids,
-            num_words=lm.vocab_size if lm else 0,
-            unknown_word=lm.unknown if lm else 0,
-            end_of_text=lm.words[SENTENCE_END] if lm else 0,
-            lm_start=lm.start if lm else 0,
-            lm_keys=lm.keys if lm else np.zeros(0, np.int64),
-            lm_log_probs=lm.log_probs if lm else np.zeros(1, np.float32),
-            lm_backoffs=lm.backoffs if lm else np.zeros(1, np.float32),
-            lm_suffixes=lm.suffixes if lm else np.zeros(1, np.int32),
-            lm_weight=word_lm.weight if word_lm else 0.0,
-            word_bonus=word_lm.word_bonus if word_lm else 0.0,
+            hotword_start=self.graph.step(0, units.index(WORD_START)) if WORD_START in units else 0,
+            words=_word_tables(word_lm) if word_lm else _NO_WORDS,
         )
 
 
-def _sorted_digests(words: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    digests = np.array([_digest(word) for word in words], np.int64)
+_NO_WORDS = WordTables(
+    np.zeros(0, np.int64), np.zeros(0, np.int64), 0, 0, 0, 0, np.zeros(0, np.int64), np.zeros(1, np.float32),
+    np.zeros(1, np.float32), np.zeros(1, np.int32), 0.0, 0.0,
+)  # fmt: skip
+
+
+def _word_tables(word_lm: WordLm) -> WordTables:
+    lm = word_lm.lm
+    digests = np.array([_digest(word) for word in lm.words], np.int64)
     order = np.argsort(digests)
-    return digests[order], np.array(list(words.values()), np.int64)[order]
+    return WordTables(
+        digests=digests[order],
+        ids=np.array(list(lm.words.values()), np.int64)[order],
+        unknown=lm.unknown,
+        end_of_text=lm.words[SENTENCE_END],
+        start=lm.start,
+        size=lm.vocab_size,
+        keys=lm.keys,
+        log_probs=lm.log_probs,
+        backoffs=lm.backoffs,
+        suffixes=lm.suffixes,
+        weight=word_lm.weight,
+        bonus=word_lm.word_bonus,
+    )
 
 
 def _digest(text: str) -> int:

@@ -1,11 +1,15 @@
-"""What hotwords and a language model add to a prefix, compiled for a CPU by numba."""
+"""What hotwords and a language model add to a prefix, compiled for a CPU by numba.
+
+Functions that are called for every candidate take only the arrays that they need: to hand on all of them would cost
+more than the work.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-from wenet_lite.decoding.fusion import FusionTables
+from wenet_lite.decoding.fusion import FusionTables, WordTables
 
 
 @njit(cache=True)
@@ -22,62 +26,59 @@ def find(keys: np.ndarray, key: int) -> int:
 
 
 @njit(cache=True)
-def hotword_step(tables: FusionTables, state: int, token: int) -> tuple[int, float]:
-    """The hotwords' next state, and what the token earns or loses."""
-    earned = tables.hotword_credits[state] if tables.at_boundary and tables.starts_word[token] else 0.0
-    following = 0
-    if tables.in_hotwords[token]:
-        node = state
-        child = find(tables.hotword_keys, node * len(tables.starts_word) + token)
-        while child < 0 and node > 0:
-            node = tables.hotword_suffixes[node]
-            child = find(tables.hotword_keys, node * len(tables.starts_word) + token)
-        following = child + 1
-    if not tables.at_boundary:
-        earned += tables.hotword_credits[following]
-    return following, earned + tables.hotword_potentials[following] - tables.hotword_potentials[state]
+def hotword_next(nodes: np.ndarray, begins: np.ndarray, state: int, token: int) -> int:
+    """The hotwords' next state."""
+    while state > 0:
+        for child in range(nodes[state].first_child, nodes[state].end_child):
+            if nodes[child].token == token:
+                return child
+        state = nodes[state].suffix
+    return begins[token]
 
 
 @njit(cache=True)
-def hotword_end(tables: FusionTables, state: int) -> float:
+def hotword_gain(nodes: np.ndarray, at_boundary: bool, starts_word: bool, state: int, following: int) -> float:
+    """What a token earns or loses that leads from a state to the following one."""
+    if not at_boundary:
+        kept = nodes[following].credit
+    else:
+        kept = nodes[state].credit if starts_word else 0.0
+    return kept + nodes[following].potential - nodes[state].potential
+
+
+@njit(cache=True)
+def hotword_end(nodes: np.ndarray, at_boundary: bool, state: int) -> float:
     """What the end of the text earns: a phrase under way has earned nothing."""
-    return (tables.hotword_credits[state] if tables.at_boundary else 0.0) - tables.hotword_potentials[state]
+    return (nodes[state].credit if at_boundary else 0.0) - nodes[state].potential
 
 
 @njit(cache=True)
-def lm_step(tables: FusionTables, state: int, word: int) -> tuple[int, float]:
+def lm_step(words: WordTables, state: int, word: int) -> tuple[int, float]:
     """The language model's next state, and log p(word | state)."""
     passed = 0.0
     while state > 0:
-        child = find(tables.lm_keys, state * tables.num_words + word)
+        child = find(words.keys, state * words.size + word)
         if child >= 0:
-            return child + 1, passed + tables.lm_log_probs[child + 1]
-        passed += tables.lm_backoffs[state]
-        state = tables.lm_suffixes[state]
-    return word + 1, passed + tables.lm_log_probs[word + 1]
+            return child + 1, passed + words.log_probs[child + 1]
+        passed += words.backoffs[state]
+        state = words.suffixes[state]
+    return word + 1, passed + words.log_probs[word + 1]
 
 
 @njit(cache=True)
-def word_end(tables: FusionTables, state: int, word: int) -> tuple[int, float]:
+def word_end(words: WordTables, state: int, word: int) -> tuple[int, float]:
     """The language model's state after the word with this hash, and what its end earns; no word earns nothing."""
-    if word == 0 or tables.num_words == 0:
+    if word == 0 or words.size == 0:
         return state, 0.0
-    place = find(tables.word_digests, word)
-    following, log_prob = lm_step(tables, state, tables.word_ids[place] if place >= 0 else tables.unknown_word)
-    return following, tables.lm_weight * log_prob + tables.word_bonus
+    place = find(words.digests, word)
+    following, log_prob = lm_step(words, state, words.ids[place] if place >= 0 else words.unknown)
+    return following, words.weight * log_prob + words.bonus
 
 
 @njit(cache=True)
-def text_end(tables: FusionTables, state: int) -> float:
-    """What the end of the text earns after the language model's state."""
-    return tables.lm_weight * lm_step(tables, state, tables.end_of_text)[1] if tables.num_words else 0.0
-
-
-@njit(cache=True)
-def longer_word(tables: FusionTables, word: int, token: int) -> int:
-    """Hash of the word under way with a token after it, or of the word that the token begins."""
-    return (
-        tables.unit_digests[token]
-        if tables.starts_word[token]
-        else (word * tables.unit_factors[token] + tables.unit_digests[token])
-    )
+def text_end(tables: FusionTables, context: int, lm_state: int) -> float:
+    """What the end of the text earns."""
+    earned = hotword_end(tables.nodes, tables.at_boundary, context)
+    if tables.words.size:
+        earned += tables.words.weight * lm_step(tables.words, lm_state, tables.words.end_of_text)[1]
+    return earned

@@ -24,6 +24,19 @@ class Hotword:
     score: float = DEFAULT_SCORE
 
 
+NODE = np.dtype(
+    [(n, np.int64) for n in ("token", "first_child", "end_child", "suffix")]
+    + [(n, np.float64) for n in ("potential", "credit")]
+)
+"""A prefix of a phrase:
+token: its last one.
+first_child, end_child: nodes of the prefixes that are longer by one, the end not included.
+suffix: the longest other node that it ends with.
+potential: what it has earned so far.
+credit: sum of the scores of all phrases that it ends with.
+"""
+
+
 class HotwordGraph:
     """The automaton (Aho and Corasick, 1975) of a list of phrases.
 
@@ -35,46 +48,45 @@ class HotwordGraph:
         hotwords: the phrases, with one token or more each.
         vocab_size: of the units.
     Attributes:
+        nodes: (nodes,) NODE.
+        begins: (vocab_size,) child of the root by each token, 0 where there is none.
         keys: (nodes - 1,) parent * vocab_size + last token.
-        suffixes: (nodes,) the longest other node that the prefix ends with.
-        potentials: (nodes,) score of a prefix.
-        credits: (nodes,) sum of the scores of all phrases that the prefix ends with.
-        in_hotwords: (vocab_size,) whether a unit is in any phrase.
+        depth: tokens of the longest phrase.
     """
 
     def __init__(self, hotwords: Sequence[Hotword], vocab_size: int) -> None:
-        self.in_hotwords = np.zeros(vocab_size, np.bool_)
-        for hotword in hotwords:
-            self.in_hotwords[list(hotword.tokens)] = True
-        keys: list[int] = []
-        self._nodes: dict[tuple[int, int], int] = {}
+        self.depth = max((len(hotword.tokens) for hotword in hotwords), default=0)
+        self._children: dict[tuple[int, int], int] = {}
         self._suffixes, potentials, credits = [0], [0.0], [0.0]
         places = [0] * len(hotwords)
-        for depth in range(max((len(hotword.tokens) for hotword in hotwords), default=0)):
+        for depth in range(self.depth):
             reached = [i for i, hotword in enumerate(hotwords) if len(hotword.tokens) > depth]
-            arcs = sorted({(places[i], hotwords[i].tokens[depth]) for i in reached})
-            for parent, token in arcs:
+            for parent, token in sorted({(places[i], hotwords[i].tokens[depth]) for i in reached}):
                 suffix = self.step(self._suffixes[parent], token) if parent else 0
-                self._nodes[parent, token] = len(self._suffixes)
-                keys.append(parent * vocab_size + token)
+                self._children[parent, token] = len(self._suffixes)
                 self._suffixes.append(suffix)
                 potentials.append(0.0)
                 credits.append(credits[suffix])
             for i in reached:
                 parent, hotword = places[i], hotwords[i]
-                places[i] = node = self._nodes[parent, hotword.tokens[depth]]
+                places[i] = node = self._children[parent, hotword.tokens[depth]]
                 potentials[node] = max(potentials[node], potentials[parent] + hotword.score)
-            # A phrase that begins another one, or that is given twice, counts once.
-            ends = {places[i] for i in reached if len(hotwords[i].tokens) == depth + 1}
-            for node in ends:
+            # A phrase that is given twice counts once.
+            for node in {places[i] for i in reached if len(hotwords[i].tokens) == depth + 1}:
                 credits[node] += potentials[node]
-        self.keys = np.array(keys, np.int64)
-        self.suffixes, self.potentials, self.credits = np.array(self._suffixes), np.array(potentials), np.array(credits)
+        self.keys = np.array([parent * vocab_size + token for parent, token in self._children], np.int64)
+        self.nodes = np.zeros(len(self._suffixes), NODE)
+        self.nodes["token"][1:] = [token for _, token in self._children]
+        ends = 1 + np.searchsorted(self.keys, vocab_size * np.arange(len(self.nodes) + 1))
+        self.nodes["first_child"], self.nodes["end_child"] = ends[:-1], ends[1:]
+        self.nodes["suffix"], self.nodes["potential"], self.nodes["credit"] = self._suffixes, potentials, credits
+        self.begins = np.zeros(vocab_size, np.int64)
+        self.begins[self.nodes["token"][1 : ends[1]]] = np.arange(1, ends[1])
 
     def step(self, node: int, token: int) -> int:
         """Where a token leads from a node."""
-        while (node, token) not in self._nodes:
+        while (node, token) not in self._children:
             if node == 0:
                 return 0
             node = self._suffixes[node]
-        return self._nodes[node, token]
+        return self._children[node, token]

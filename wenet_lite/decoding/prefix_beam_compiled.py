@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wenet_lite.decoding.fusion import Fusion, FusionTables
 from wenet_lite.decoding.options import Hypothesis
-from wenet_lite.decoding.prefix_beam_kernel import LINK, PREFIX, advance, final_extra
+from wenet_lite.decoding.prefix_beam_kernel import LINK, PREFIX, advance, chain, final_extra, most_probable
 
 _MOST_LINKS = 1 << 16
 """Where there are more, those of prefixes that have left the beam are cleared away."""
@@ -26,18 +26,19 @@ class CompiledBeams:
     """
 
     def __init__(self, batch: int, beam_size: int, blank_id: int, fusion: Fusion) -> None:
+        self._beam_size = beam_size
         self._streams = [_Stream(beam_size, blank_id, fusion.tables) for _ in range(batch)]
 
-    def advance(self, values: Tensor, tokens: Tensor, lens: Tensor) -> None:
-        """Take frames.
-
-        Args:
-            values: (batch, frames, tried) float64, log posteriors of the tokens that are tried, descending.
-            tokens: (batch, frames, tried) these tokens.
-            lens: (batch,) valid frames.
-        """
-        rows = zip(self._streams, values.cpu().numpy(), tokens.cpu().numpy(), lens.tolist())
-        for stream, of_row, tokens_of_row, length in rows:
+    def advance(self, log_probs: Tensor, lens: Tensor) -> None:
+        """Take (batch, frames, vocab) log posteriors, of which (batch,) are valid."""
+        tried = min(self._beam_size, log_probs.shape[2])
+        if log_probs.device.type == "cpu":
+            rows = log_probs.float().contiguous().numpy()
+            for stream, row, length in zip(self._streams, rows, lens.tolist()):
+                stream.advance(*most_probable(row[:length], tried))
+            return
+        values, tokens = (found.cpu().numpy() for found in log_probs.double().topk(tried, dim=2))
+        for stream, of_row, tokens_of_row, length in zip(self._streams, values, tokens, lens.tolist()):
             stream.advance(of_row[:length], tokens_of_row[:length])
 
     def hypotheses(self) -> list[list[Hypothesis]]:
@@ -54,8 +55,8 @@ class _Stream:
             self._beam[name] = -1
         self._beam["token"] = -math.inf
         self._beam["context"] = tables.hotword_start
-        self._beam["extra"] = tables.hotword_potentials[tables.hotword_start]
-        self._beam["lm_state"] = self._beam["end_state"] = tables.lm_start
+        self._beam["extra"] = tables.nodes["potential"][tables.hotword_start]
+        self._beam["lm_state"] = self._beam["end_state"] = tables.words.start
         self._links = np.empty(0, LINK)
         self._used = 0
 
@@ -74,17 +75,12 @@ class _Stream:
         for i in np.argsort(-scores, kind="stable").tolist():
             prefix = self._beam[i]
             of_blank = prefix["best_blank"] > prefix["best_token"]
-            times = self._chain(prefix["times_blank" if of_blank else "times_token"])
-            hyps.append(Hypothesis(self._chain(prefix["tokens"]), float(scores[i]), times, float(extra[i])))
+            times, tokens = (
+                tuple(chain(self._links, link).tolist())
+                for link in (prefix["times_blank" if of_blank else "times_token"], prefix["tokens"])
+            )
+            hyps.append(Hypothesis(tokens, float(scores[i]), times, float(extra[i])))
         return hyps
-
-    def _chain(self, link: int) -> tuple[int, ...]:
-        found = []
-        while link >= 0:
-            before, value = self._links[link].item()
-            found.append(value)
-            link = before
-        return tuple(reversed(found))
 
     def _make_room(self, more: int) -> None:
         if self._used > _MOST_LINKS:

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from wenet_lite.decoding.fusion import PRIME, FusionTables
-from wenet_lite.decoding.fusion_kernel import hotword_end, hotword_step, longer_word, text_end, word_end
+from wenet_lite.decoding.fusion_kernel import hotword_gain, hotword_next, text_end, word_end
 
 _NEVER = -math.inf
 _NONE = -1
@@ -75,31 +75,40 @@ def advance(
     Returns:
         the new beam, and the number of links in use.
     """
+    units, nodes, begins, at_boundary = tables.units, tables.nodes, tables.begins, tables.at_boundary
     candidates, stays = np.empty(beam_size, _CANDIDATE), np.empty(beam_size, PREFIX)
     order, parents = np.empty(beam_size, np.int64), np.empty(beam_size, np.int64)
     for t in range(len(values)):
-        kept = 0
+        kept, most_due = 0, -math.inf
         for i in range(len(beam)):
             parents[i] = _parent(beam, i)
+            due = beam[i].end_gain
+            if at_boundary:
+                due += nodes[beam[i].context].credit
+            most_due = max(most_due, due)
             used = _stay(beam, i, parents[i], values[t], tokens[t], frame + t, blank_id, links, used, stays)
             if stays[i].total > _NEVER:
                 kept = _insert(candidates, order, kept, stays[i].total + stays[i].extra, i, _NONE, 0.0, 0.0, 0)
         for r in range(values.shape[1]):
             token, value = tokens[t, r], values[t, r]
+            most_gain = 0.0
+            if tables.active:
+                most_gain += tables.most_gain if units[token].in_hotwords else 0.0
+                most_gain += most_due if units[token].starts_word else 0.0
             for i in range(len(beam) if token != blank_id else 0):
-                bound = beam[i].total + value + beam[i].extra + tables.most_gain
+                bound = beam[i].total + value + beam[i].extra + most_gain
                 if kept == beam_size and bound <= candidates[order[kept - 1]].score:
                     break  # prefixes stand in descending order
                 acoustic = (beam[i].blank if token == beam[i].last else beam[i].total) + value
-                if acoustic == _NEVER or _is_in_beam(beam, parents, i, token):
-                    continue
                 gain, context = 0.0, 0
                 if tables.active:
-                    context, gain = hotword_step(tables, beam[i].context, token)
-                    if tables.starts_word[token]:
-                        gain += beam[i].end_gain
+                    starts_word = units[token].starts_word
+                    context = hotword_next(nodes, begins, beam[i].context, token)
+                    gain = hotword_gain(nodes, at_boundary, starts_word, beam[i].context, context)
+                    gain += beam[i].end_gain if starts_word else 0.0
                 score = acoustic + beam[i].extra + gain
-                if kept < beam_size or score > candidates[order[kept - 1]].score:
+                reaches = score > (candidates[order[kept - 1]].score if kept == beam_size else _NEVER)
+                if reaches and not _is_in_beam(beam, parents, i, token):
                     kept = _insert(candidates, order, kept, score, i, token, value, gain, context)
         following = np.empty(kept, PREFIX)
         for k in range(kept):
@@ -109,6 +118,32 @@ def advance(
                 used = _extend(following[k], beam[chosen.source], chosen, frame + t, links, used, tables)
         beam = following
     return beam, used
+
+
+@njit(cache=True)
+def most_probable(log_probs: np.ndarray, tried: int) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens to try at each frame: several times as fast as torch's topk on a CPU.
+
+    Args:
+        log_probs: (frames, vocab).
+        tried: tokens a frame.
+    Returns:
+        (frames, tried) log posteriors, float64, descending, and these tokens.
+    """
+    values = np.full((len(log_probs), tried), _NEVER)
+    tokens = np.full((len(log_probs), tried), _NONE, np.int64)
+    for t in range(len(log_probs)):
+        row, best = log_probs[t], values[t]
+        least = best[tried - 1]
+        for token in range(len(row)):
+            if row[token] > least:
+                k = tried - 1
+                while k > 0 and best[k - 1] < row[token]:
+                    best[k], tokens[t, k] = best[k - 1], tokens[t, k - 1]
+                    k -= 1
+                best[k], tokens[t, k] = row[token], token
+                least = best[tried - 1]
+    return values, tokens
 
 
 @njit(cache=True)
@@ -249,11 +284,26 @@ def _extend(
     new.extra = old.extra + chosen.gain
     if tables.active:
         new.context = chosen.context
-        if tables.starts_word[token]:
-            new.lm_state = old.end_state
-        new.word = longer_word(tables, old.word, token)
-        new.end_state, new.end_gain = word_end(tables, new.lm_state, new.word)
+        unit = tables.units[token]
+        new.word = old.word * unit.factor + unit.digest
+        if unit.starts_word:
+            new.lm_state, new.word = old.end_state, unit.digest
+        new.end_state, new.end_gain = word_end(tables.words, new.lm_state, new.word)
     return used
+
+
+@njit(cache=True)
+def chain(links: Records, link: int) -> np.ndarray:
+    """The values up to a link, first to last."""
+    length, place = 0, link
+    while place >= 0:
+        place, length = links[place].before, length + 1
+    values = np.empty(length, np.int64)
+    while link >= 0:
+        length -= 1
+        values[length] = links[link].value
+        link = links[link].before
+    return values
 
 
 @njit(cache=True)
@@ -261,5 +311,5 @@ def final_extra(beam: Records, tables: FusionTables) -> np.ndarray:
     """What hotwords and language model have added to each prefix if the text ends here; all zero without them."""
     extra = beam["extra"].copy()
     for i in range(len(beam) if tables.active else 0):
-        extra[i] += beam[i].end_gain + hotword_end(tables, beam[i].context) + text_end(tables, beam[i].end_state)
+        extra[i] += beam[i].end_gain + text_end(tables, beam[i].context, beam[i].end_state)
     return extra

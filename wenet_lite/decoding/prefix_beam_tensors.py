@@ -51,13 +51,13 @@ class _Prefixes:
     def empty(cls, batch: int, beam_size: int, tables: FusionTables, device: torch.device) -> _Prefixes:
         """The empty prefix, and places for more."""
         zero = torch.zeros(batch, beam_size, dtype=torch.long, device=device)
-        none, nothing, start = zero - 1, zero.double(), zero + tables.lm_start
+        none, nothing, start = zero - 1, zero.double(), zero + tables.words.start
         never = nothing + _NEVER
         first = torch.where(torch.arange(beam_size, device=device) == 0, nothing, never)
         return cls(
             blank=first, token=never, total=first, best_blank=first, best_token=first, times_blank=none,
             times_token=none, times_before=none, tokens=none, tokens_before=none, last=none, digest=zero,
-            parent_digest=none, extra=nothing + tables.hotword_potentials[tables.hotword_start],
+            parent_digest=none, extra=nothing + float(tables.nodes["potential"][tables.hotword_start]),
             context=zero + tables.hotword_start, lm_state=start, word=zero, end_state=start, end_gain=nothing,
         )  # fmt: skip
 
@@ -88,16 +88,11 @@ class TensorBeams:
         self._beam = _Prefixes.empty(batch, beam_size, fusion.tables, device)
         self._links: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def advance(self, values: Tensor, tokens: Tensor, lens: Tensor) -> None:
-        """Take frames.
-
-        Args:
-            values: (batch, frames, tried) float64, log posteriors of the tokens that are tried, descending.
-            tokens: (batch, frames, tried) these tokens.
-            lens: (batch,) valid frames.
-        """
+    def advance(self, log_probs: Tensor, lens: Tensor) -> None:
+        """Take (batch, frames, vocab) log posteriors, of which (batch,) are valid."""
+        values, tokens = log_probs.topk(min(self._beam_size, log_probs.shape[2]), dim=2)
         for t in range(values.shape[1]):
-            after = self._step(values[:, t], tokens[:, t])
+            after = self._step(values[:, t].double(), tokens[:, t])
             self._beam = after.where((t < lens).unsqueeze(1), self._beam)
             self._links.append((after.times_before, after.tokens_before, after.last))
 
@@ -105,8 +100,7 @@ class TensorBeams:
         """As `CtcPrefixBeam.hypotheses`, of each stream."""
         beam, extra = self._beam, self._beam.extra
         if self._fusion:
-            ends = self._fusion.hotword_end(beam.context) + self._fusion.text_end(beam.end_state)
-            extra = extra + beam.end_gain + ends
+            extra = extra + beam.end_gain + self._fusion.text_end(beam.context, beam.end_state)
         scores, order = (beam.total + extra).sort(dim=1, descending=True, stable=True)
         times = torch.where(beam.best_blank > beam.best_token, beam.times_blank, beam.times_token)
         columns = (scores, *(tensor.gather(1, order) for tensor in (extra, beam.tokens, times)))

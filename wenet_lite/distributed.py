@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import typing
@@ -108,6 +109,17 @@ def gather_objects(mine: T, world: World) -> list[T]:
     with waiting_for_others():
         dist.all_gather_object(everyone, mine)
     return typing.cast("list[T]", everyone)
+
+
+def leave(status: int, world: World) -> int:
+    """End this process with `status` where it has others beside it, when all work is done; else return it.
+
+    Threads of gloo can abort the shutdown of the interpreter, so that is left out.
+    """
+    if world.size > 1:
+        logging.shutdown()
+        os._exit(status)
+    return status
 
 
 def collective_timeout() -> timedelta:

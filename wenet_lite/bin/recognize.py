@@ -1,18 +1,82 @@
-"""Decode a list with a trained model, in one or more modes, whole-utterance or in chunks."""
+"""Decode a list with a trained model, in one or more modes, whole-utterance or in chunks.
+
+Alone or under launch, with the same results. A decode that was killed goes on when the same command is given again.
+"""
 
 from __future__ import annotations
 
+import argparse
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wenet_lite.bin import command
+
+if TYPE_CHECKING:
+    from wenet_lite.decoding.recognition_options import RecognitionOptions
+    from wenet_lite.experiment import ExperimentConfig
 
 _LOG = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite recognize`."""
+    args = _parse(argv)
+
+    from wenet_lite.data.manifest import read_manifest
+    from wenet_lite.decoding.batch_recognizer import BatchRecognizer
+    from wenet_lite.decoding.part_files import PartFolder
+    from wenet_lite.decoding.recognition import ListRecognizer
+    from wenet_lite.decoding.results import write_results
+    from wenet_lite.distributed import World, gather_objects, leave, process_group
+    from wenet_lite.experiment import read_experiment
+    from wenet_lite.model.context import context_warnings
+    from wenet_lite.run_lock import run_lock
+    from wenet_lite.runtime.cpu import prepare_for_cpu
+    from wenet_lite.runtime.model_dir import ModelDescription, load_model
+    from wenet_lite.transfer import choose_device
+
+    config = read_experiment(args.exp_dir / "train.yaml")
+    options = _options(args, config)
+    device = choose_device(args.device, World.from_environment().local_rank)
+    loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
+    if device.type == "cpu" and options.dtype == "float32":
+        prepare_for_cpu(loaded.model)
+    manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
+    counting = [args.checkpoint, args.exp_dir / "train.yaml", args.exp_dir / "units.txt", args.data, *manifest.files]
+    parts = PartFolder(args.result_dir / f".parts{options.suffix}", options.fingerprint(device.type, counting))
+    recognizer = BatchRecognizer(loaded.model.to(device), loaded.fbank.to(device), options, device)
+    with process_group(device) as world, run_lock(parts.folder, "decode") if world.is_main else nullcontext():
+        if world.is_main:
+            for warning in context_warnings(config.model.encoder, options.chunk_size, options.num_left_chunks):
+                _LOG.warning("%s: %s", args.exp_dir, warning)
+        done = gather_objects(parts.mend() if world.is_main else set(), world)[0]
+        list_recognizer = ListRecognizer(recognizer, loaded.tokenizer, manifest)
+        if done and world.is_main:
+            _LOG.info("going on: %d of %d batches are there", len(done), len(list_recognizer.plan.frames))
+        list_recognizer(parts, done, world, args.num_workers)
+        gather_objects(None, world)
+        if world.is_main:
+            rejected = dict(manifest.rejected)
+            summary = write_results(list(parts.parts()), rejected, options, recognizer.frame_ms, args.result_dir)
+            parts.remove()
+            for mode, factor in summary.real_time_factor.items():
+                text = args.result_dir / options.folder(mode) / "text"
+                _LOG.info(
+                    "%s: %d utterances, %d unreadable, real-time factor %.4f",
+                    text, summary.num_utterances, summary.num_failed, factor,
+                )  # fmt: skip
+            _LOG.info(
+                "%.2f h of audio, %.1f h an hour, %.2f utterances a second, padding %.1f %%",
+                summary.audio_seconds / 3600, summary.hours_per_hour, summary.utterances_per_second,
+                100 * summary.padding,
+            )  # fmt: skip
+    return leave(0, world)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     from wenet_lite.decoding.options import DECODING_MODES, DecodingOptions
 
     defaults = DecodingOptions()
@@ -24,45 +88,56 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--modes", nargs="+", choices=DECODING_MODES, default=list(DECODING_MODES), help="(all)")
     parser.add_argument("--chunk-size", type=int, default=-1, help="encoder frames a chunk, -1: whole (%(default)s)")
     parser.add_argument("--left-chunks", type=int, default=-1, help="chunks of history, -1: all (%(default)s)")
+    parser.add_argument("--streaming", action="store_true", help="encode as a stream, chunk by chunk through caches")
     parser.add_argument("--beam-size", type=int, default=defaults.beam_size, help="(default: %(default)s)")
     parser.add_argument("--ctc-weight", type=float, default=defaults.ctc_weight, help="in rescoring (%(default)s)")
     parser.add_argument("--reverse-weight", type=float, help="in rescoring (default: as in training)")
     parser.add_argument("--length-penalty", type=float, default=defaults.length_penalty, help="(%(default)s)")
+    parser.add_argument(
+        "--max-segment-seconds", type=float, default=40.0, metavar="S",
+        help="longer audio is recognised in segments (default: %(default)g)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-frames", type=int, default=12000, help="padded feature frames a batch holds at most (%(default)s)"
+    )
+    parser.add_argument("--num-workers", type=int, default=1, help="processes that read audio (default: %(default)s)")
     parser.add_argument("--allow-pipes", action="store_true", help="run the commands that the list has for audio")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
+    parser.add_argument(
+        "--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="(default: %(default)s)"
+    )
     args = parser.parse_args(argv)
+    if args.num_workers < 0:
+        parser.error("--num-workers must not be negative")
+    return args
 
-    import torch
 
+def _options(args: argparse.Namespace, config: ExperimentConfig) -> RecognitionOptions:
     from wenet_lite.config import from_dict
-    from wenet_lite.data.manifest import read_manifest
-    from wenet_lite.decoding.recognition import RecognitionOptions, recognize, write_results
+    from wenet_lite.decoding.recognition_options import RecognitionOptions
     from wenet_lite.errors import ConfigError
-    from wenet_lite.experiment import read_experiment
-    from wenet_lite.model.context import context_warnings
-    from wenet_lite.runtime.cpu import prepare_for_cpu
-    from wenet_lite.runtime.model_dir import ModelDescription, load_model
 
-    config = read_experiment(args.exp_dir / "train.yaml")
-    if args.chunk_size > 0 and not config.model.encoder.streams:
-        raise ConfigError("was trained on whole utterances; --chunk-size needs use_dynamic_chunk", path=args.exp_dir)
-    chunk_size = args.chunk_size if args.chunk_size > 0 else config.model.encoder.static_chunk_size or -1
-    for warning in context_warnings(config.model.encoder, chunk_size, args.left_chunks):
-        _LOG.warning("%s: %s", args.exp_dir, warning)
-    loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
-    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if device.type == "cpu":
-        prepare_for_cpu(loaded.model)
+    encoder = config.model.encoder
+    if (args.chunk_size > 0 or args.streaming) and not encoder.streams:
+        asked = "--streaming" if args.streaming else "--chunk-size"
+        raise ConfigError(f"was trained on whole utterances; {asked} needs use_dynamic_chunk", path=args.exp_dir)
+    chunk_size = args.chunk_size if args.chunk_size > 0 else encoder.static_chunk_size or -1
+    if args.streaming and chunk_size < 1:
+        chunk_size = encoder.streaming_chunk_size
     names = ("beam_size", "ctc_weight", "length_penalty", "reverse_weight")
-    decoding = from_dict(DecodingOptions, {name: getattr(args, name) for name in names})
-    options = RecognitionOptions(tuple(args.modes), decoding, chunk_size, args.left_chunks)
-    manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
-    result = recognize(loaded.model.to(device), loaded.fbank.to(device), manifest, options, device)
-    for folder in write_results(result, loaded.tokenizer, options, args.result_dir):
-        _LOG.info("%s: %d utterances, %d unreadable", folder / "text", len(manifest), len(result.failed))
-    for mode, factor in result.real_time_factor.items():
-        _LOG.info("%s: real-time factor %.4f", mode, factor)
-    return 0
+    return from_dict(
+        RecognitionOptions,
+        {
+            "modes": args.modes,
+            "decoding": {name: getattr(args, name) for name in names},
+            "chunk_size": chunk_size,
+            "num_left_chunks": args.left_chunks,
+            "streaming": args.streaming,
+            "dtype": args.dtype,
+            "max_segment_seconds": args.max_segment_seconds,
+            "max_frames": args.max_frames,
+        },
+    )
 
 
 if __name__ == "__main__":

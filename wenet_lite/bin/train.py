@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wenet_lite.bin import command
-
-if TYPE_CHECKING:
-    import torch
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,12 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
 
     from wenet_lite.data.weighted_list import WeightedList
-    from wenet_lite.distributed import EXIT_RESUMABLE, World, process_group
+    from wenet_lite.distributed import EXIT_RESUMABLE, World, leave, process_group
     from wenet_lite.experiment import DataPaths, build_recipe, read_experiment, write_experiment
     from wenet_lite.model.asr_model import count_parameters
+    from wenet_lite.run_lock import run_lock
     from wenet_lite.training.continuation import load_continuation
-    from wenet_lite.training.run_lock import run_lock
     from wenet_lite.training.trainer import Trainer
+    from wenet_lite.transfer import choose_device
 
     settings = [*args.set, *(["batch.warm_up_largest=true"] if args.warm_up_largest else [])]
     config = read_experiment(args.config, settings)
@@ -71,10 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.dev_data, args.lang_dir, args.cmvn, args.allow_pipes,
         _initial_weights(args.init_from, exp_dir) if args.init_from else None, args.init_partial,
     )  # fmt: skip
-    device = _device(args.device, World.from_environment().local_rank)
+    device = choose_device(args.device, World.from_environment().local_rank)
     with process_group(device) as world:
         recipe = build_recipe(config, paths, world, device)
-        with run_lock(exp_dir) if world.is_main else nullcontext():
+        with run_lock(exp_dir, "train") if world.is_main else nullcontext():
             checkpoint = load_continuation(
                 exp_dir / "checkpoints", recipe.resolved, recipe.data,
                 allow_change=args.allow_config_change, world=world,
@@ -91,11 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     status = 0 if finished else EXIT_RESUMABLE
     if not finished and world.is_main:
         _LOG.warning("stopped, everything is saved: the same command goes on (exit status %d)", status)
-    if world.size > 1:
-        # All work is done, and threads of gloo can abort the shutdown of the interpreter: leave without one.
-        logging.shutdown()
-        os._exit(status)
-    return status
+    return leave(status, world)
 
 
 def _initial_weights(path: str, exp_dir: Path) -> str | None:
@@ -112,15 +104,6 @@ def _initial_weights(path: str, exp_dir: Path) -> str | None:
     if exp_dir.resolve() in (folder.resolve() for folder in unit_folders(path)):
         raise CheckpointError("lies in --exp-dir, where its units would be replaced", path=path, cure="train elsewhere")
     return path
-
-
-def _device(name: str | None, local_rank: int) -> torch.device:
-    import torch
-
-    if name == "cpu" or (name is None and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    torch.cuda.set_device(local_rank)
-    return torch.device("cuda", local_rank)
 
 
 if __name__ == "__main__":

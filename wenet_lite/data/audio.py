@@ -16,7 +16,8 @@ from wenet_lite.errors import AudioError
 
 SUFFIXES = ("flac", "wav", "ogg", "opus", "mp3")
 """Suffixes of the formats that are read; WAV with 8, 16, 24 or 32 bits or floats."""
-_SEEKING_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF")
+SEEKING_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF")
+"""Formats, by libsndfile's names, in which a sample is found exactly."""
 _TAR_BLOCK = 512
 _PORTION = 1 << 23  # samples over all channels
 _NO_LENGTH = 1 << 40
@@ -149,7 +150,7 @@ class AudioInfo:
 
     def samples_between(self, start_s: float | None, end_s: float | None) -> int:
         """Samples of a span that is given in seconds and ends with the recording at the latest."""
-        first, last = _span(start_s, end_s, self.sample_rate, self.num_samples)
+        first, last = span_in_samples(start_s, end_s, self.sample_rate, self.num_samples)
         return last - first
 
 
@@ -159,12 +160,12 @@ def audio_info(source: str | os.PathLike[str] | AudioSource) -> AudioInfo:
     Raises:
         AudioError: if it is missing, empty or in no known format.
     """
-    source = _source(source)
+    source = as_source(source)
     try:
         info = soundfile.info(source.open())
     except (soundfile.LibsndfileError, OSError) as error:
-        raise _undecodable(source, error) from error
-    return AudioInfo(_known_length(info.frames, source), info.samplerate)
+        raise undecodable(source, error) from error
+    return AudioInfo(known_length(info.frames, source), info.samplerate)
 
 
 def read_audio(
@@ -183,14 +184,14 @@ def read_audio(
     Raises:
         AudioError: if the file cannot be decoded to its end, holds no sample, or holds NaN or infinity.
     """
-    source = _source(source)
+    source = as_source(source)
     if start_s is None and end_s is None:
         samples, rate = _decode(source, None, None)
     elif isinstance(source, AudioFile) and _seeks_exactly(source):
         samples, rate = _decode(source, start_s, end_s)
     else:
         whole, rate = _decode_and_keep(source)
-        samples = whole[slice(*_span(start_s, end_s, rate, len(whole)))]
+        samples = whole[slice(*span_in_samples(start_s, end_s, rate, len(whole)))]
     if len(samples) == 0:
         raise AudioError("holds no audio" + ("" if start_s is None else f" from {start_s} s"), path=str(source))
     if not np.isfinite(samples).all():
@@ -216,17 +217,24 @@ def change_speed(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
     return samples if factor == 1.0 else resample(samples, round(rate * factor), rate)
 
 
-def _source(source: str | os.PathLike[str] | AudioSource) -> AudioSource:
+def as_source(source: str | os.PathLike[str] | AudioSource) -> AudioSource:
+    """A path stands for an `AudioFile`."""
     return AudioFile(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else source
 
 
-def _span(start_s: float | None, end_s: float | None, rate: int, frames: int) -> tuple[int, int]:
+def span_in_samples(start_s: float | None, end_s: float | None, rate: int, frames: int) -> tuple[int, int]:
+    """First sample and end of a span of a recording of `frames` samples."""
     first = 0 if start_s is None else min(round(start_s * rate), frames)
     last = frames if end_s is None else min(round(end_s * rate), frames)
     return first, max(first, last)
 
 
-def _known_length(frames: int, source: AudioSource) -> int:
+def known_length(frames: int, source: AudioSource) -> int:
+    """The length that libsndfile tells.
+
+    Raises:
+        AudioError: if it tells none.
+    """
     if frames >= _NO_LENGTH:  # FLAC that was written to a pipe
         raise AudioError("does not tell its length", path=str(source), cure="write it to a file, or as WAV")
     return frames
@@ -234,9 +242,9 @@ def _known_length(frames: int, source: AudioSource) -> int:
 
 def _seeks_exactly(source: AudioFile) -> bool:
     try:
-        return soundfile.info(source.open()).format in _SEEKING_FORMATS
+        return soundfile.info(source.open()).format in SEEKING_FORMATS
     except (soundfile.LibsndfileError, OSError) as error:
-        raise _undecodable(source, error) from error
+        raise undecodable(source, error) from error
 
 
 @functools.lru_cache(maxsize=1)
@@ -248,13 +256,13 @@ def _decode(source: AudioSource, start_s: float | None, end_s: float | None) -> 
     try:
         with soundfile.SoundFile(source.open()) as file:
             rate = file.samplerate
-            first, last = _span(start_s, end_s, rate, _known_length(file.frames, source))
+            first, last = span_in_samples(start_s, end_s, rate, known_length(file.frames, source))
             if first:
                 file.seek(first)
             samples = _read_first_channel(file, last - first)
-            exact = file.format in _SEEKING_FORMATS
+            exact = file.format in SEEKING_FORMATS
     except (soundfile.LibsndfileError, OSError) as error:
-        raise _undecodable(source, error) from error
+        raise undecodable(source, error) from error
     if exact and len(samples) < last - first:
         raise AudioError(f"is truncated: {len(samples)} of {last - first} samples", path=str(source))
     return samples, rate
@@ -271,6 +279,7 @@ def _read_first_channel(file: soundfile.SoundFile, count: int) -> np.ndarray:
     return portions[0] if len(portions) == 1 else np.concatenate([np.zeros(0, np.float32), *portions])
 
 
-def _undecodable(source: AudioSource, error: Exception) -> AudioError:
+def undecodable(source: AudioSource, error: Exception) -> AudioError:
+    """libsndfile's complaint in one line."""
     reason = getattr(error, "error_string", None) or str(error)
     return AudioError(f"cannot be decoded: {reason.rstrip('.')}", path=str(source))

@@ -32,14 +32,14 @@ class StreamingFrontEnd:
             samples: (n,) float32 in [-1, 1]; n may be 0.
             last: the stream ends here; the resampler gives what it holds back.
         Returns:
-            (frames, bins) features that are complete now.
+            (frames, bins) features that are complete now, on the device of `fbank`.
         """
         if self._resampler is not None:
             samples = self._resampler.resample_chunk(samples.astype(np.float32), last=last)
         self._pending = np.concatenate([self._pending, samples.astype(np.float32, copy=False)])
         frames = num_frames(len(self._pending))
         used = self._pending[: (frames - 1) * FRAME_SHIFT + FRAME_LENGTH] if frames else self._pending[:0]
-        waveform = torch.from_numpy(used.copy()).unsqueeze(0)
-        features, _ = self._fbank(waveform, torch.tensor([waveform.shape[1]]))
+        waveform = torch.from_numpy(used.copy()).unsqueeze(0).to(self._fbank.window.device)
+        features, _ = self._fbank(waveform, torch.tensor([waveform.shape[1]], device=waveform.device))
         self._pending = self._pending[frames * FRAME_SHIFT :]
         return features[0]

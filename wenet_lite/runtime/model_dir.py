@@ -20,6 +20,7 @@ from wenet_lite.text.tokenizer import Tokenizer, copy_lang_files, load_tokenizer
 
 SCHEMA = 1
 _WEIGHTS = "model.pt"
+_CTC_BIAS = "ctc.ctc_lo.bias"
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,20 @@ def load_model_dir(folder: str | os.PathLike[str]) -> LoadedModel:
 
 
 def load_model(description: ModelDescription, weights: Path, lang_dir: Path) -> LoadedModel:
-    """Build a model and load its weights strictly, without the heads that only training needs."""
+    """Build a model and load its weights strictly, without the heads that only training needs.
+
+    Raises:
+        CheckpointError: if the weights are torn, of another network, or for other units.
+    """
     tokenizer = load_tokenizer(lang_dir)
     state = load_tensors(weights)
+    trained = len(state.get(_CTC_BIAS, ()))
+    if trained not in (0, tokenizer.vocab_size):
+        raise CheckpointError(
+            f"has {trained} units, {lang_dir / 'units.txt'} has {tokenizer.vocab_size}",
+            path=weights,
+            cure="give the folder that it was trained in",
+        )
     config = description.model.shipped
     if config != description.model:
         state = {name: value for name, value in state.items() if not name.startswith(TRAINING_ONLY)}

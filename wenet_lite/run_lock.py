@@ -12,11 +12,12 @@ from wenet_lite.errors import WenetLiteError
 
 
 @contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path, verb: str) -> Iterator[None]:
     """Hold a directory for the time of the block; the system lets go of it however this process ends.
 
     Args:
         folder: is made where it is missing.
+        verb: what is done there, for the message.
     Raises:
         WenetLiteError: if another process holds it.
     """
@@ -27,7 +28,7 @@ def run_lock(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             stream.seek(0)
             raise WenetLiteError(
-                f"another run trains here ({stream.read().strip()})", path=folder, cure="end it, or train elsewhere"
+                f"another run {verb}s here ({stream.read().strip()})", path=folder, cure=f"end it, or {verb} elsewhere"
             ) from None
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {os.uname().nodename}\n")

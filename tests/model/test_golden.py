@@ -219,3 +219,14 @@ def test_attention_rescoring_in_both_directions(golden_model: Golden, name: str,
         best, expected = found[i][0], golden_model.reference[name]["attention_rescoring"][i]
         assert best.tokens == tuple(expected["tokens"]) and best.times == tuple(expected["times"])
         assert best.score == pytest.approx(expected["score"], abs=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("penalty", "name"), [(0.0, "ctc_logprobs_full"), (1.0, "ctc_logprobs_blank_penalty1")], ids=["none", "one"]
+)
+def test_the_blank_is_penalised_as_in_wenet(golden_model: Golden, penalty: float, name: str) -> None:
+    golden_model.need(name)
+    encoder_out, lens = golden_model.model.encoder(*golden_model.batch)
+    found = Decoder(golden_model.model, DecodingOptions(blank_penalty=penalty))._log_probs(encoder_out)
+    golden_model.assert_valid_close(found, golden_model.reference[name], lens, atol=1e-4)

@@ -49,8 +49,8 @@ class AttentionRescoring:
             lens: (batch,) valid frames, at least 1 each.
             nbest: hypotheses of each utterance, scored by CTC.
         Returns:
-            the same, best first, with `score` = log p(tokens, end | x) + ctc_weight * CTC score, where the first
-            term is a mean of both directions by `reverse_weight`.
+            the same, best first, with `score` = log p(tokens, end | x) + ctc_weight * CTC score + `extra`, where the
+            first term is a mean of both directions by `reverse_weight`.
         """
         scores = self._scores(self.model.left_decoder, encoder_out, lens, [[h.tokens for h in hyps] for hyps in nbest])
         if self.reverse_weight > 0 and self.model.right_decoder is not None:
@@ -59,7 +59,11 @@ class AttentionRescoring:
             scores = (1 - self.reverse_weight) * scores + self.reverse_weight * reverse
         attention = iter(scores.tolist())
         rescored = [
-            [replace(hyp, score=next(attention) + self.ctc_weight * hyp.score) for hyp in hyps] for hyps in nbest
+            [
+                replace(hyp, score=next(attention) + self.ctc_weight * (hyp.score - hyp.extra) + hyp.extra)
+                for hyp in hyps
+            ]
+            for hyps in nbest
         ]
         return [sorted(hyps, key=lambda hyp: hyp.score, reverse=True) for hyps in rescored]
 

@@ -12,6 +12,8 @@ from wenet_lite.decoding.attention_beam import AttentionBeamSearch
 from wenet_lite.decoding.attention_rescoring import AttentionRescoring
 from wenet_lite.decoding.ctc_greedy import CtcGreedySearch
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch
+from wenet_lite.decoding.fusion import NO_FUSION, Fusion
+from wenet_lite.decoding.joint_beam import JointBeamSearch
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions, Hypothesis
 from wenet_lite.model.asr_model import AsrModel
 
@@ -22,14 +24,16 @@ class Decoder:
     Args:
         model: in eval mode.
         options: of the searches.
+        fusion: hotwords and language model, for all searches but the greedy one.
     """
 
-    def __init__(self, model: AsrModel, options: DecodingOptions) -> None:
-        self.model = model
+    def __init__(self, model: AsrModel, options: DecodingOptions, fusion: Fusion = NO_FUSION) -> None:
+        self.model, self.fusion, self.blank_penalty = model, fusion, options.blank_penalty
         self.greedy = CtcGreedySearch(model.blank_id)
         self.prefix_beam = CtcPrefixBeamSearch(options.beam_size, model.blank_id)
         self.attention = AttentionBeamSearch(model, options.beam_size, options.length_penalty)
         self.rescoring = AttentionRescoring(model, options.ctc_weight, options.reverse_weight)
+        self.joint = JointBeamSearch(model, options.beam_size, options.joint_ctc_weight, options.length_penalty)
         self.seconds: dict[DecodingMode, float] = {}
         """Time spent so far on each mode, the CTC posteriors and a first pass that it needs included."""
 
@@ -59,7 +63,7 @@ class Decoder:
         self, encoder_out: Tensor, lens: Tensor, modes: Sequence[DecodingMode]
     ) -> dict[DecodingMode, list[list[Hypothesis]]]:
         started = time.perf_counter()
-        log_probs = self.model.ctc_log_probs(encoder_out)
+        log_probs = self._log_probs(encoder_out)
         head = time.perf_counter() - started
         results: dict[DecodingMode, list[list[Hypothesis]]] = {}
 
@@ -73,10 +77,19 @@ class Decoder:
         if "ctc_greedy_search" in modes:
             run("ctc_greedy_search", lambda: self.greedy(log_probs, lens), head)
         if "ctc_prefix_beam_search" in modes or "attention_rescoring" in modes:
-            first_pass = run("ctc_prefix_beam_search", lambda: self.prefix_beam(log_probs, lens), head)
+            first_pass = run("ctc_prefix_beam_search", lambda: self.prefix_beam(log_probs, lens, self.fusion), head)
         if "attention" in modes:
             run("attention", lambda: self.attention(encoder_out, lens), 0.0)
         if "attention_rescoring" in modes:
             nbest = results["ctc_prefix_beam_search"]
             run("attention_rescoring", lambda: self.rescoring(encoder_out, lens, nbest), first_pass)
+        if "joint_ctc_attention" in modes:
+            run("joint_ctc_attention", lambda: self.joint(encoder_out, lens, log_probs), head)
         return results
+
+    def _log_probs(self, encoder_out: Tensor) -> Tensor:
+        log_probs = self.model.ctc_log_probs(encoder_out)
+        if self.blank_penalty:
+            log_probs[..., self.model.blank_id] -= self.blank_penalty
+            log_probs = log_probs.log_softmax(dim=-1)
+        return log_probs

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-DecodingMode = Literal["ctc_greedy_search", "ctc_prefix_beam_search", "attention", "attention_rescoring"]
+DecodingMode = Literal[
+    "ctc_greedy_search", "ctc_prefix_beam_search", "attention", "attention_rescoring", "joint_ctc_attention"
+]
 DECODING_MODES: tuple[DecodingMode, ...] = get_args(DecodingMode)
 
 
@@ -15,13 +17,17 @@ class DecodingOptions:
     beam_size: hypotheses kept in each search.
     ctc_weight: share of the CTC score in attention rescoring: attention + ctc_weight * CTC.
     reverse_weight: share of the right-to-left decoder in rescoring; null: as in the model's training.
-    length_penalty: the attention search divides a score by length ** length_penalty.
+    length_penalty: searches of the attention decoder divide a score by length ** length_penalty.
+    joint_ctc_weight: share of the CTC score in the joint search: (1 - weight) * attention + weight * CTC.
+    blank_penalty: taken from the logit of the blank at each frame: fewer deletions, more insertions.
     """
 
     beam_size: int = 10
     ctc_weight: float = 0.5
     length_penalty: float = 0.0
     reverse_weight: float | None = None
+    joint_ctc_weight: float = 0.3
+    blank_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         if self.reverse_weight is not None and not 0.0 <= self.reverse_weight <= 1.0:

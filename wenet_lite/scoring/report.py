@@ -11,7 +11,7 @@ from pathlib import Path
 from wenet_lite.errors import DataError
 
 _WER_LINE = re.compile(r"%WER (\S+) \[ (\d+) / (\d+), (\d+) ins, (\d+) del, (\d+) sub \]")
-_MODE_ORDER = ("ctc_greedy_search", "ctc_prefix_beam_search", "attention", "attention_rescoring")
+_MODE_ORDER = ("ctc_greedy_search", "ctc_prefix_beam_search", "attention", "attention_rescoring", "joint_ctc_attention")
 
 
 @dataclass(frozen=True)

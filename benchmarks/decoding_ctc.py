@@ -16,16 +16,16 @@ import torch
 from measure import Row, alternate
 from torch import Tensor
 
-from wenet_lite.data.batch_plan import BatchConfig, BatchPlan
 from wenet_lite.data.dataset import SpeechDataset
 from wenet_lite.data.manifest import read_manifest
+from wenet_lite.data.reading_plan import reading_plan
 from wenet_lite.decoding.ctc_greedy import CtcGreedySearch
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch
 from wenet_lite.decoding.fusion import NO_FUSION, Fusion, WordLm
 from wenet_lite.decoding.hotword_list import spell_hotwords
 from wenet_lite.decoding.ngram_estimation import EstimationOptions, estimate_lm
 from wenet_lite.experiment import read_experiment
-from wenet_lite.features.fbank import SAMPLE_RATE, num_frames
+from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.runtime.cpu import prepare_for_cpu
 from wenet_lite.runtime.model_dir import LoadedModel, ModelDescription, load_model
 
@@ -149,9 +149,7 @@ def measure_fusion(
 def read_batches(trained: Trained) -> Iterator[tuple[Tensor, Tensor]]:
     """Waveforms and their samples, sorted by length."""
     manifest = read_manifest(trained.data)
-    frames = torch.tensor([num_frames(int(n)) for n in manifest.num_samples]).numpy()
-    config = BatchConfig(12000, speed_factors=(1.0,), bucket_width=0.0, max_frames_per_utterance=12000)
-    plan = BatchPlan(frames, frames // 16, config, seed=0).epoch(0)
+    plan = reading_plan(manifest, 12000)
     dataset = SpeechDataset(manifest, lambda text: (), SAMPLE_RATE)
     taken = 0
     for batch in dataset.load(map(plan.micro_batch, range(plan.num_micro_batches)), num_workers=0):

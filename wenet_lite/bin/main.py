@@ -22,6 +22,8 @@ COMMANDS = {
     "plot_training": "draw runs: losses, WER, learning rate, speed and use of experts",
     "average": "average the weights of checkpoints",
     "recognize": "decode a list in one or more modes",
+    "tune_lm": "weights of a language model, found on a dev set",
+    "rescore_nbest": "reorder n-best lists by a language model",
     "align": "word times of known transcripts, and which transcripts do not fit their audio",
     "score": "word error rate, as Kaldi's compute-wer prints it",
     "report": "table of a run's results",

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from wenet_lite.data.manifest import read_manifest
     from wenet_lite.decoding.batch_recognizer import BatchRecognizer
+    from wenet_lite.decoding.fusion_files import load_fusion
     from wenet_lite.decoding.part_files import PartFolder
     from wenet_lite.decoding.recognition import ListRecognizer
     from wenet_lite.decoding.results import write_results
@@ -46,8 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         prepare_for_cpu(loaded.model)
     manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
     counting = [args.checkpoint, args.exp_dir / "train.yaml", args.exp_dir / "units.txt", args.data, *manifest.files]
+    counting += [path for path in (args.hotwords, args.lm) if path is not None]
     parts = PartFolder(args.result_dir / f".parts{options.suffix}", options.fingerprint(device.type, counting))
-    recognizer = BatchRecognizer(loaded.model.to(device), loaded.fbank.to(device), options, device)
+    references = [manifest[i].txt for i in range(len(manifest))] if args.lm else []
+    fusion = load_fusion(loaded.tokenizer, options.decoding, args.hotwords, args.lm, references)
+    recognizer = BatchRecognizer(loaded.model.to(device), loaded.fbank.to(device), options, device, fusion)
     with process_group(device) as world, run_lock(parts.folder, "decode") if world.is_main else nullcontext():
         if world.is_main:
             for warning in context_warnings(config.model.encoder, options.chunk_size, options.num_left_chunks):
@@ -93,6 +97,16 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ctc-weight", type=float, default=defaults.ctc_weight, help="in rescoring (%(default)s)")
     parser.add_argument("--reverse-weight", type=float, help="in rescoring (default: as in training)")
     parser.add_argument("--length-penalty", type=float, default=defaults.length_penalty, help="(%(default)s)")
+    parser.add_argument("--joint-ctc-weight", type=float, default=defaults.joint_ctc_weight, help="(%(default)s)")
+    parser.add_argument("--blank-penalty", type=float, default=defaults.blank_penalty, help="(%(default)s)")
+    parser.add_argument("--lm", type=Path, metavar="ARPA", help="n-gram language model of words, .gz too")
+    parser.add_argument("--lm-weights", type=Path, metavar="JSON", help="its weights, as tune_lm has written them")
+    parser.add_argument("--lm-weight", type=float, help=f"of its natural log ({defaults.lm_weight})")
+    parser.add_argument("--word-bonus", type=float, help=f"for each word ({defaults.word_bonus})")
+    parser.add_argument("--hotwords", type=Path, metavar="FILE", help="phrases, one a line; <tab> and score where not")
+    parser.add_argument(
+        "--hotword-score", type=float, default=defaults.hotword_score, help="for each unit of them (%(default)s)"
+    )
     parser.add_argument(
         "--max-segment-seconds", type=float, default=40.0, metavar="S",
         help="longer audio is recognised in segments (default: %(default)g)",
@@ -124,12 +138,17 @@ def _options(args: argparse.Namespace, config: ExperimentConfig) -> RecognitionO
     chunk_size = args.chunk_size if args.chunk_size > 0 else encoder.static_chunk_size or -1
     if args.streaming and chunk_size < 1:
         chunk_size = encoder.streaming_chunk_size
-    names = ("beam_size", "ctc_weight", "length_penalty", "reverse_weight")
+    names = ("beam_size", "ctc_weight", "length_penalty", "reverse_weight", "joint_ctc_weight", "blank_penalty")
     return from_dict(
         RecognitionOptions,
         {
             "modes": args.modes,
-            "decoding": {name: getattr(args, name) for name in names},
+            "decoding": {
+                **{name: getattr(args, name) for name in (*names, "hotword_score")},
+                **_lm_weights(args),
+            },
+            "lm": args.lm is not None,
+            "hotwords": args.hotwords is not None,
             "chunk_size": chunk_size,
             "num_left_chunks": args.left_chunks,
             "streaming": args.streaming,
@@ -138,6 +157,20 @@ def _options(args: argparse.Namespace, config: ExperimentConfig) -> RecognitionO
             "max_frames": args.max_frames,
         },
     )
+
+
+def _lm_weights(args: argparse.Namespace) -> dict[str, float]:
+    """What was given, else what was tuned; the defaults where there is neither."""
+    from wenet_lite.decoding.fusion_tuning import FusionWeights
+
+    tuned = FusionWeights.read(args.lm_weights) if args.lm_weights else None
+    found = {}
+    for name in ("lm_weight", "word_bonus"):
+        if getattr(args, name) is not None:
+            found[name] = getattr(args, name)
+        elif tuned is not None:
+            found[name] = getattr(tuned, name)
+    return found
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wenet_lite.decoding.chunked_encoder import encode_by_chunks
 from wenet_lite.decoding.decoder import Decoder
+from wenet_lite.decoding.fusion import NO_FUSION, Fusion
 from wenet_lite.decoding.options import DecodingMode, Hypothesis
 from wenet_lite.decoding.recognition_options import RecognitionOptions
 from wenet_lite.errors import ConfigError
@@ -47,15 +48,23 @@ class BatchRecognizer:
         model, fbank: in eval mode, on `device`.
         options: modes, searches, chunks, precision.
         device: of the computation.
+        fusion: hotwords and language model.
     Raises:
         ConfigError: if the device does not have the precision.
     """
 
-    def __init__(self, model: AsrModel, fbank: Fbank, options: RecognitionOptions, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: AsrModel,
+        fbank: Fbank,
+        options: RecognitionOptions,
+        device: torch.device,
+        fusion: Fusion = NO_FUSION,
+    ) -> None:
         if device.type == "cuda" and options.dtype == "bfloat16" and not torch.cuda.is_bf16_supported():
             raise ConfigError(f"{torch.cuda.get_device_name(device)} has no bfloat16", cure="take float16 or float32")
         self.model, self.fbank, self.options, self.device = model, fbank, options, device
-        self._decoder = Decoder(model, options.decoding)
+        self._decoder = Decoder(model, options.decoding, fusion)
         self._encoder_seconds = 0.0
         self._taken = time.perf_counter()
         self.work = Work()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -18,6 +19,21 @@ from wenet_lite.decoding.options import Hypothesis
 from wenet_lite.decoding.prefix_beam_tensors import TensorBeams
 
 HAS_NUMBA = importlib.util.find_spec("numba") is not None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The part of the posteriors that the search looks at.
+
+    Attributes:
+        values: (batch, frames, tried) log posteriors, float64, descending.
+        tokens: (batch, frames, tried) these tokens; -1 where there are no more.
+        lens: (batch,) valid frames.
+    """
+
+    values: Tensor
+    tokens: Tensor
+    lens: Tensor
 
 
 class CtcPrefixBeam:
@@ -34,15 +50,27 @@ class CtcPrefixBeam:
         self, beam_size: int, blank_id: int, fusion: Fusion = NO_FUSION, *, compiled: bool = HAS_NUMBA
     ) -> None:
         self.beam_size = beam_size
-        self._beam = _begin(beam_size, blank_id, fusion, 1, torch.device("cpu"), compiled)
+        self._search = CtcPrefixBeamSearch(beam_size, blank_id, compiled=compiled)
+        self._beam = self._search.begin(1, fusion, torch.device("cpu"))
 
     def advance(self, log_probs: Tensor) -> None:
         """Take (frames, vocab) log posteriors."""
-        self._beam.advance(log_probs.unsqueeze(0), torch.tensor([len(log_probs)]))
+        tried = self._search.tried(log_probs.unsqueeze(0), torch.tensor([len(log_probs)]))
+        self._beam.advance(tried.values, tried.tokens, tried.lens)
 
     def hypotheses(self) -> list[Hypothesis]:
         """N-best, best first, if the text ends here; `score` is log p(prefix | x) with what fusion has added."""
         return self._beam.hypotheses()[0]
+
+
+class Beams(Protocol):
+    """The searches of a batch of streams."""
+
+    def advance(self, values: Tensor, tokens: Tensor, lens: Tensor) -> None:
+        """Take the frames of `Tried`."""
+
+    def hypotheses(self) -> list[list[Hypothesis]]:
+        """As `CtcPrefixBeam.hypotheses`, of each stream."""
 
 
 class CtcPrefixBeamSearch:
@@ -69,28 +97,37 @@ class CtcPrefixBeamSearch:
         Returns:
             for each utterance its hypotheses, best first; `score` is log p(prefix | x) with what fusion has added.
         """
+        return self.search(self.tried(log_probs, lens), fusions)
+
+    def tried(self, log_probs: Tensor, lens: Tensor) -> Tried:
+        """What `search` needs of the posteriors; to search several times it is found once."""
+        size = min(self.beam_size, log_probs.shape[2])
+        if self._compiled and log_probs.device.type == "cpu":
+            from wenet_lite.decoding.prefix_beam_kernel import most_probable
+
+            rows = log_probs.detach().float().flatten(0, 1).contiguous().numpy()
+            values, tokens = (torch.from_numpy(found) for found in most_probable(rows, size))
+            shape = *log_probs.shape[:2], size
+            return Tried(values.view(shape), tokens.view(shape), lens)
+        values, tokens = log_probs.topk(size, dim=2)
+        return Tried(values.double(), tokens, lens)
+
+    def search(self, tried: Tried, fusions: Fusion | Sequence[Fusion] = NO_FUSION) -> list[list[Hypothesis]]:
+        """As a call, of what `tried` has found."""
         rows_of: dict[Fusion, list[int]] = {}
-        for row in range(len(lens)):
+        for row in range(len(tried.lens)):
             rows_of.setdefault(fusions if isinstance(fusions, Fusion) else fusions[row], []).append(row)
         results: dict[int, list[Hypothesis]] = {}
         for fusion, rows in rows_of.items():
-            beams = _begin(self.beam_size, self.blank_id, fusion, len(rows), log_probs.device, self._compiled)
-            beams.advance(log_probs if len(rows) == len(lens) else log_probs[rows], lens[rows])
+            beams = self.begin(len(rows), fusion, tried.values.device)
+            beams.advance(tried.values[rows], tried.tokens[rows], tried.lens[rows])
             results.update(zip(rows, beams.hypotheses()))
-        return [results[row] for row in range(len(lens))]
+        return [results[row] for row in range(len(tried.lens))]
 
+    def begin(self, batch: int, fusion: Fusion, device: torch.device) -> Beams:
+        """Searches of a batch of streams, before their first frames."""
+        if not self._compiled:
+            return TensorBeams(batch, self.beam_size, self.blank_id, fusion, device)
+        from wenet_lite.decoding.prefix_beam_compiled import CompiledBeams
 
-class _Beams(Protocol):
-    """The searches of a batch of streams."""
-
-    def advance(self, log_probs: Tensor, lens: Tensor) -> None: ...
-
-    def hypotheses(self) -> list[list[Hypothesis]]: ...
-
-
-def _begin(beam_size: int, blank_id: int, fusion: Fusion, batch: int, device: torch.device, compiled: bool) -> _Beams:
-    if not compiled:
-        return TensorBeams(batch, beam_size, blank_id, fusion, device)
-    from wenet_lite.decoding.prefix_beam_compiled import CompiledBeams
-
-    return CompiledBeams(batch, beam_size, blank_id, fusion)
+        return CompiledBeams(batch, self.beam_size, self.blank_id, fusion)

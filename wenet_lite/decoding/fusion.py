@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -138,11 +139,10 @@ _NO_WORDS = WordTables(
 
 def _word_tables(word_lm: WordLm) -> WordTables:
     lm = word_lm.lm
-    digests = np.array([_digest(word) for word in lm.words], np.int64)
-    order = np.argsort(digests)
+    digests, ids = _word_digests(lm)
     return WordTables(
-        digests=digests[order],
-        ids=np.array(list(lm.words.values()), np.int64)[order],
+        digests=digests,
+        ids=ids,
         unknown=lm.unknown,
         end_of_text=lm.words[SENTENCE_END],
         start=lm.start,
@@ -154,6 +154,14 @@ def _word_tables(word_lm: WordLm) -> WordTables:
         weight=word_lm.weight,
         bonus=word_lm.word_bonus,
     )
+
+
+@functools.lru_cache(maxsize=2)
+def _word_digests(lm: NgramLm) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of a model's words, ascending, and their ids; the same whatever the model weighs."""
+    digests = np.array([_digest(word) for word in lm.words], np.int64)
+    order = np.argsort(digests)
+    return digests[order], np.array(list(lm.words.values()), np.int64)[order]
 
 
 def _digest(text: str) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from wenet_lite.decoding.hotwords import DEFAULT_SCORE
+
 DecodingMode = Literal[
     "ctc_greedy_search", "ctc_prefix_beam_search", "attention", "attention_rescoring", "joint_ctc_attention"
 ]
@@ -19,6 +21,9 @@ class DecodingOptions:
     reverse_weight: share of the right-to-left decoder in rescoring; null: as in the model's training.
     length_penalty: searches of the attention decoder divide a score by length ** length_penalty.
     joint_ctc_weight: share of the CTC score in the joint search: (1 - weight) * attention + weight * CTC.
+    lm_weight: of a language model's log probability, natural log, in all searches but the greedy one.
+    word_bonus: added there for each word.
+    hotword_score: earned by each unit of a hotword that has no score of its own, natural log.
     blank_penalty: taken from the logit of the blank at each frame: fewer deletions, more insertions.
     """
 
@@ -27,11 +32,16 @@ class DecodingOptions:
     length_penalty: float = 0.0
     reverse_weight: float | None = None
     joint_ctc_weight: float = 0.3
+    lm_weight: float = 0.5
+    word_bonus: float = 0.0
+    hotword_score: float = DEFAULT_SCORE
     blank_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         if self.reverse_weight is not None and not 0.0 <= self.reverse_weight <= 1.0:
             raise ValueError("reverse_weight must lie between 0 and 1")
+        if self.lm_weight < 0.0:
+            raise ValueError("lm_weight cannot be negative")
         if self.beam_size < 1:
             raise ValueError("beam_size must be at least 1")
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wenet_lite.decoding.fusion import Fusion, FusionTables
 from wenet_lite.decoding.options import Hypothesis
-from wenet_lite.decoding.prefix_beam_kernel import LINK, PREFIX, advance, chain, final_extra, most_probable
+from wenet_lite.decoding.prefix_beam_kernel import LINK, PREFIX, advance, chain, final_extra
 
 _MOST_LINKS = 1 << 16
 """Where there are more, those of prefixes that have left the beam are cleared away."""
@@ -26,19 +26,12 @@ class CompiledBeams:
     """
 
     def __init__(self, batch: int, beam_size: int, blank_id: int, fusion: Fusion) -> None:
-        self._beam_size = beam_size
         self._streams = [_Stream(beam_size, blank_id, fusion.tables) for _ in range(batch)]
 
-    def advance(self, log_probs: Tensor, lens: Tensor) -> None:
-        """Take (batch, frames, vocab) log posteriors, of which (batch,) are valid."""
-        tried = min(self._beam_size, log_probs.shape[2])
-        if log_probs.device.type == "cpu":
-            rows = log_probs.float().contiguous().numpy()
-            for stream, row, length in zip(self._streams, rows, lens.tolist()):
-                stream.advance(*most_probable(row[:length], tried))
-            return
-        values, tokens = (found.cpu().numpy() for found in log_probs.double().topk(tried, dim=2))
-        for stream, of_row, tokens_of_row, length in zip(self._streams, values, tokens, lens.tolist()):
+    def advance(self, values: Tensor, tokens: Tensor, lens: Tensor) -> None:
+        """Take the frames of `Tried`."""
+        rows = zip(self._streams, values.cpu().numpy(), tokens.cpu().numpy(), lens.tolist())
+        for stream, of_row, tokens_of_row, length in rows:
             stream.advance(of_row[:length], tokens_of_row[:length])
 
     def hypotheses(self) -> list[list[Hypothesis]]:

@@ -88,11 +88,10 @@ class TensorBeams:
         self._beam = _Prefixes.empty(batch, beam_size, fusion.tables, device)
         self._links: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def advance(self, log_probs: Tensor, lens: Tensor) -> None:
-        """Take (batch, frames, vocab) log posteriors, of which (batch,) are valid."""
-        values, tokens = log_probs.topk(min(self._beam_size, log_probs.shape[2]), dim=2)
+    def advance(self, values: Tensor, tokens: Tensor, lens: Tensor) -> None:
+        """Take the frames of `Tried`."""
         for t in range(values.shape[1]):
-            after = self._step(values[:, t].double(), tokens[:, t])
+            after = self._step(values[:, t], tokens[:, t])
             self._beam = after.where((t < lens).unsqueeze(1), self._beam)
             self._links.append((after.times_before, after.tokens_before, after.last))
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from wenet_lite.data.batch_plan import BatchConfig, BatchPlan, EpochPlan, MicroBatch
+from wenet_lite.data.batch_plan import MicroBatch
 from wenet_lite.data.dataset import Batch, SpeechDataset
 from wenet_lite.data.manifest import Manifest
-from wenet_lite.data.shard_plan import ShardPlan
+from wenet_lite.data.reading_plan import FRAMES_PER_S, feature_frames, reading_plan
 from wenet_lite.data.shard_stream import ShardReader
 from wenet_lite.decoding.batch_recognizer import BatchRecognizer, Hypotheses
 from wenet_lite.decoding.long_audio import LongAudioRecognizer
@@ -25,8 +25,6 @@ from wenet_lite.distributed import World
 from wenet_lite.errors import AudioError
 from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.text.tokenizer import Tokenizer
-
-_FRAMES_PER_S = 100
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,9 @@ class RecognitionPlan:
     @classmethod
     def of(cls, manifest: Manifest, options: RecognitionOptions) -> RecognitionPlan:
         """Plan `manifest`: every utterance, however short or long."""
-        frames = np.maximum(manifest.num_samples.astype(np.int64) * _FRAMES_PER_S // manifest.sample_rates, 1)
+        frames = feature_frames(manifest)
         long = np.flatnonzero(manifest.seconds > options.max_segment_seconds)
-        plan = _plan_short(manifest, frames, long, options.max_frames)
+        plan = reading_plan(manifest, options.max_frames, long)
         batches = tuple(batch for batch in map(plan.micro_batch, range(plan.num_micro_batches)) if len(batch.indices))
         padded = [int(frames[batch.indices].max()) * len(batch.indices) for batch in batches]
         return cls(batches, tuple(long.tolist()), (*padded, *frames[long].tolist()))
@@ -91,12 +89,12 @@ class ListRecognizer:
         """
         numbers = self.plan.share(done, world)
         total = sum(self.plan.frames[number] for number in numbers)
-        shown = tqdm(total=total // _FRAMES_PER_S, unit="s of audio", disable=None if world.is_main else True)
+        shown = tqdm(total=total // FRAMES_PER_S, unit="s of audio", disable=None if world.is_main else True)
         with parts.writer(world.rank) as writer, shown:
             self._recognizer.take_work()
             for number, utterances in self._recognized(numbers, num_workers):
                 writer.add(number, utterances, self._recognizer.take_work())
-                shown.update(self.plan.frames[number] // _FRAMES_PER_S)
+                shown.update(self.plan.frames[number] // FRAMES_PER_S)
 
     def _recognized(self, numbers: Sequence[int], num_workers: int) -> Iterator[tuple[int, list[RecognizedUtterance]]]:
         """Number and utterances of each batch."""
@@ -144,17 +142,3 @@ class ListRecognizer:
 
     def _entry(self, hyp: Hypothesis) -> dict[str, Any]:
         return {"text": self._tokenizer.decode(hyp.tokens), "score": round(hyp.score, 4), "times": hyp.times}
-
-
-def _plan_short(manifest: Manifest, frames: np.ndarray, long: np.ndarray, max_frames: int) -> EpochPlan:
-    """Micro-batches that hold every utterance but the long ones."""
-    none = np.zeros_like(frames)
-    if len(long) == len(frames):
-        nothing = np.zeros(0, dtype=np.int64)
-        return EpochPlan(nothing, nothing, nothing, np.zeros(1, dtype=np.int64), 1, 0.0)
-    unusable = dict.fromkeys(long.tolist(), "is recognised in segments")
-    budget = max(max_frames, int(np.delete(frames, long).max()))
-    config = BatchConfig(budget, speed_factors=(1.0,), bucket_width=0.0, min_frames=0, max_frames_per_utterance=budget)
-    if manifest.streamed:
-        return ShardPlan(frames, none, config, seed=0, unusable=unusable, shard_starts=manifest.starts).epoch(0)
-    return BatchPlan(frames, none, config, seed=0, unusable=unusable).epoch(0)

@@ -21,6 +21,8 @@ class RecognitionOptions:
     """Attributes:
     modes: searches to run.
     decoding: their options.
+    lm: whether a language model is fused in.
+    hotwords: whether there are hotwords.
     chunk_size: encoder frames a chunk, -1 for whole utterances.
     num_left_chunks: chunks of history, -1 for all.
     streaming: encode chunk by chunk through caches, as a stream, not by masks.
@@ -32,6 +34,8 @@ class RecognitionOptions:
 
     modes: tuple[DecodingMode, ...]
     decoding: DecodingOptions
+    lm: bool = False
+    hotwords: bool = False
     chunk_size: int = -1
     num_left_chunks: int = -1
     streaming: bool = False
@@ -49,9 +53,9 @@ class RecognitionOptions:
 
     @property
     def suffix(self) -> str:
-        """What distinguishes results of one mode: `[_chunk<C>_left<L>][_stream]`."""
+        """What distinguishes results of one mode: `[_chunk<C>_left<L>][_stream][_lm][_hotwords]`."""
         chunks = "" if self.chunk_size < 0 else f"_chunk{self.chunk_size}_left{self.num_left_chunks}"
-        return chunks + "_stream" * self.streaming
+        return chunks + "_stream" * self.streaming + "_lm" * self.lm + "_hotwords" * self.hotwords
 
     def folder(self, mode: DecodingMode) -> str:
         """Name of the folder with the results of `mode`."""

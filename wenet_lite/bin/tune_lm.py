@@ -1,0 +1,65 @@
+"""Find the weights of a language model in prefix beam search: those with the fewest word errors on a dev set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from wenet_lite.bin import command
+
+_LOG = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `wenet-lite tune_lm`."""
+    from wenet_lite.decoding.options import DecodingOptions
+
+    parser = command.Parser(prog="tune_lm", description=__doc__)
+    parser.add_argument("--exp-dir", required=True, type=Path, help="run that made the checkpoint")
+    parser.add_argument("--checkpoint", required=True, type=Path, help="state_dict, such as avg_10.pt")
+    parser.add_argument("--data", required=True, type=Path, help="data.list of the dev set, with transcripts")
+    parser.add_argument("--lm", required=True, type=Path, metavar="ARPA", help="language model, .gz too")
+    parser.add_argument("--output", required=True, type=Path, help="weights, JSON, for recognize --lm-weights")
+    parser.add_argument("--beam-size", type=int, default=DecodingOptions().beam_size, help="(default: %(default)s)")
+    parser.add_argument("--allow-pipes", action="store_true", help="run the commands that the list has for audio")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
+    args = parser.parse_args(argv)
+
+    from wenet_lite.data.manifest import read_manifest
+    from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch
+    from wenet_lite.decoding.fusion_tuning import tune_fusion
+    from wenet_lite.decoding.lm_coverage import check_coverage
+    from wenet_lite.decoding.ngram_arpa import read_arpa
+    from wenet_lite.decoding.posteriors import PosteriorReader
+    from wenet_lite.experiment import read_experiment
+    from wenet_lite.runtime.cpu import prepare_for_cpu
+    from wenet_lite.runtime.model_dir import ModelDescription, load_model
+    from wenet_lite.transfer import choose_device
+
+    config = read_experiment(args.exp_dir / "train.yaml")
+    loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
+    lm, manifest = read_arpa(args.lm), read_manifest(args.data, allow_pipes=args.allow_pipes)
+    device = choose_device(args.device, 0)
+    if device.type == "cpu":
+        prepare_for_cpu(loaded.model)
+    chunk_size = config.model.encoder.static_chunk_size or -1
+    read = PosteriorReader(loaded.model.to(device), loaded.fbank.to(device), loaded.tokenizer, device, chunk_size)
+    refs = {utterance.key: utterance.txt for utterance in map(manifest.__getitem__, range(len(manifest)))}
+    coverage = check_coverage(lm.words, refs.values())
+    _LOG.log(logging.WARNING if coverage.cure else logging.INFO, "%s: %s", args.data, coverage)
+    search = CtcPrefixBeamSearch(args.beam_size, loaded.model.blank_id)
+    portions = []
+    for found in read(manifest):
+        for key, reason in found.batch.failed.items():
+            _LOG.warning("dev utterance %s is left out: %s", key, reason)
+        portions.append((search.tried(found.log_probs, found.lens), [refs[key] for key in found.batch.keys]))
+    weights = tune_fusion(search, portions, lm, loaded.tokenizer)
+    weights.write(args.output)
+    print(f"lm_weight {weights.lm_weight:g}, word_bonus {weights.word_bonus:g}")
+    print(f"WER {weights.wer_without:.2f} % without the language model, {weights.wer:.2f} % with it")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(command.run(main))

@@ -1,0 +1,131 @@
+"""Weights of a language model in prefix beam search, found on a dev set."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wenet_lite.config import from_dict, to_dict
+from wenet_lite.data.kaldi import PathLike, write_lines
+from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch, Tried
+from wenet_lite.decoding.fusion import Fusion, WordLm
+from wenet_lite.decoding.ngram import NgramLm
+from wenet_lite.errors import DataError
+from wenet_lite.scoring.wer import align
+from wenet_lite.text.tokenizer import Tokenizer
+
+_LOG = logging.getLogger(__name__)
+
+_START = (0.5, 0.5)
+_STEPS = ((0.3, 1.0), (0.15, 0.5), (0.05, 0.25))
+"""Of weight and bonus: coarse ones first."""
+
+
+@dataclass(frozen=True)
+class FusionWeights:
+    """The best weights on a dev set.
+
+    Attributes:
+        lm_weight: of the language model's natural log probability.
+        word_bonus: for each word.
+        wer: word error rate with them, per cent.
+        wer_without: without the language model.
+        num_utterances: of the dev set.
+    """
+
+    lm_weight: float
+    word_bonus: float
+    wer: float
+    wer_without: float
+    num_utterances: int
+
+    def write(self, path: PathLike) -> None:
+        """Write JSON, by rename.
+
+        Raises:
+            DataError: if there is no such folder.
+        """
+        write_lines(path, [json.dumps({"schema": 1, **to_dict(self)}).encode()])
+
+    @classmethod
+    def read(cls, path: PathLike) -> FusionWeights:
+        """Read what `write` wrote.
+
+        Raises:
+            DataError: if the file cannot be read or is no JSON of that kind.
+            ConfigError: if a value is missing or of the wrong type.
+        """
+        try:
+            tree = json.loads(Path(path).read_bytes())
+        except OSError as error:
+            raise DataError(f"cannot read the file: {error.strerror}", path=path, cure="tune_lm writes it") from error
+        except ValueError as error:
+            raise DataError("is not JSON", path=path, cure="tune_lm writes it") from error
+        if not isinstance(tree, dict) or tree.pop("schema", None) != 1:
+            raise DataError("has no weights of schema 1", path=path, cure="tune_lm writes them")
+        return from_dict(cls, tree, path=path)
+
+
+def tune_fusion(
+    search: CtcPrefixBeamSearch,
+    portions: Sequence[tuple[Tried, Sequence[str]]],
+    lm: NgramLm,
+    tokenizer: Tokenizer,
+) -> FusionWeights:
+    """Decode with one pair of weights after the other, each next to the best so far, in ever smaller steps.
+
+    Args:
+        search: to be tuned for.
+        portions: posteriors of the dev set, and the references of their utterances.
+        lm: the language model.
+        tokenizer: of the model.
+    Returns:
+        the pair with the fewest word errors; of several the one that was met first.
+    Raises:
+        DataError: if there is no reference word.
+    """
+    units = list(tokenizer.units)
+    refs = [ref.split() for _, texts in portions for ref in texts]
+    words = sum(map(len, refs))
+    if not words:
+        raise DataError("the dev set has no words to tune on", cure="give a list with transcripts")
+
+    def errors(fusion: Fusion) -> int:
+        hyps = [
+            tokenizer.decode(found[0].tokens).split() if found else []
+            for tried, _ in portions
+            for found in search.search(tried, fusion)
+        ]
+        return sum(utterance.counts.errors for utterance in align([""] * len(refs), refs, hyps))
+
+    def with_weights(weight: float, bonus: float) -> int:
+        found = errors(Fusion(units, word_lm=WordLm(lm, weight, bonus)))
+        _LOG.info("lm_weight %.2f, word_bonus %.2f: WER %.2f %%", weight, bonus, 100 * found / words)
+        return found
+
+    (weight, bonus), fewest = _descend(with_weights)
+    without = errors(Fusion(units))
+    return FusionWeights(weight, bonus, 100 * fewest / words, 100 * without / words, len(refs))
+
+
+def _descend(errors: Callable[[float, float], int]) -> tuple[tuple[float, float], int]:
+    """The lowest of the points that are tried, and its errors."""
+    tried = {_START: errors(*_START)}
+    best = _START
+    for step_of_weight, step_of_bonus in _STEPS:
+        while True:
+            weight, bonus = best
+            beside = [(round(max(weight + sign * step_of_weight, 0.0), 2), bonus) for sign in (1, -1)] + [
+                (weight, round(bonus + sign * step_of_bonus, 2)) for sign in (1, -1)
+            ]
+            for point in beside:
+                if point not in tried:
+                    tried[point] = errors(*point)
+            lowest = min(beside, key=tried.__getitem__)
+            if tried[lowest] >= tried[best]:
+                break
+            best = lowest
+    return best, tried[best]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DEFAULT_SCORE = 3.0
+DEFAULT_SCORE = 2.0
 """Earned by each unit of a phrase, natural log."""
 
 

@@ -118,6 +118,8 @@ def _decode_json(summary: Summary, mode: DecodingMode, options: RecognitionOptio
         "dtype": options.dtype,
         "frame_ms": frame_ms,
         "beam_size": options.decoding.beam_size,
+        "lm": options.lm,
+        "hotwords": options.hotwords,
         "real_time_factor": round(summary.real_time_factor[mode], 5),
         "padding": round(summary.padding, 4),
         "speed": {

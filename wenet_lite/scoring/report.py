@@ -19,6 +19,7 @@ class ResultRow:
     """Attributes:
     test_set: name of the data directory.
     mode: the search.
+    fused: what was fused into it, such as `lm`; empty for nothing.
     chunk_size: encoder frames a chunk, -1 for whole utterances.
     wer: word error rate, percent.
     insertions, deletions, substitutions: errors.
@@ -29,6 +30,7 @@ class ResultRow:
 
     test_set: str
     mode: str
+    fused: str
     chunk_size: int
     wer: float
     insertions: int
@@ -56,6 +58,7 @@ def collect_results(exp_dir: Path) -> list[ResultRow]:
             ResultRow(
                 test_set=path.parent.parent.name.removeprefix("decode_"),
                 mode=decode["mode"],
+                fused=" ".join(name for name in ("lm", "hotwords") if decode.get(name)),
                 chunk_size=decode["chunk_size"],
                 wer=100.0 * errors / words if words else 0.0,
                 insertions=insertions,
@@ -77,7 +80,7 @@ def markdown_table(rows: Sequence[ResultRow]) -> str:
     cells = [
         (
             row.test_set,
-            row.mode,
+            row.mode + (f" + {row.fused}" if row.fused else ""),
             "whole" if row.chunk_size < 0 else f"{row.chunk_size * row.frame_ms} ms",
             f"{row.wer:.2f}",
             str(row.insertions),
@@ -93,10 +96,10 @@ def markdown_table(rows: Sequence[ResultRow]) -> str:
     return "\n".join([*lines, *(_line(line, widths) for line in cells)]) + "\n"
 
 
-def _place(row: ResultRow) -> tuple[str, int, bool, int]:
-    """By set, then mode, then from the whole utterance down to the shortest chunk."""
+def _place(row: ResultRow) -> tuple[str, str, int, bool, int]:
+    """By set, what is fused, mode, then from the whole utterance down to the shortest chunk."""
     mode = _MODE_ORDER.index(row.mode) if row.mode in _MODE_ORDER else len(_MODE_ORDER)
-    return row.test_set, mode, row.chunk_size > 0, -row.chunk_size
+    return row.test_set, row.fused, mode, row.chunk_size > 0, -row.chunk_size
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -19,9 +19,11 @@ allow_config_change=false
 nbpe=
 data_type=raw
 average_num=
-decode_modes="ctc_greedy_search ctc_prefix_beam_search attention attention_rescoring"
+decode_modes="ctc_greedy_search ctc_prefix_beam_search attention attention_rescoring joint_ctc_attention"
 decode_chunks="-1 16"
 left_chunks=-1
+lm_text=
+lm_order=3
 num_gpus=-1
 nproc=
 jobs=$cores
@@ -32,7 +34,8 @@ set_up=false
 help_message="Usage: bash run.sh [options]
 
 Stages: 0 download or synthesise, 1 data directories, 2 CMVN, 3 BPE and lists, 4 training,
-        5 checkpoint averaging, 6 decoding and scoring, 7 export.
+        5 checkpoint averaging, 6 decoding and scoring, 7 export,
+        8 (only where asked for) a language model, tuned on the dev set, and decoding with it.
 
 Options, with their defaults in brackets; paths are relative to where you stand:
   --stage N              first stage [$stage]
@@ -50,6 +53,8 @@ Options, with their defaults in brackets; paths are relative to where you stand:
   --decode-modes \"M ...\" searches of stage 6 [$decode_modes]
   --decode-chunks \"C ..\" encoder frames a chunk in stage 6, 40 ms each; -1 for whole utterances [$decode_chunks]
   --left-chunks N        chunks of history when decoding in chunks, -1 for all [$left_chunks]
+  --lm-text \"FILE ..\"   text of the language model beside the training transcripts, a sentence a line; .gz too [none]
+  --lm-order N           words of its longest n-grams [$lm_order]
   --num-gpus N           GPUs to train and decode on, -1 for all found, 0 for none [$num_gpus]
   --nproc N              training processes where there is no GPU [the corpus's own, or 1]
   --jobs N               processes that make data in stages 0 and 2 [$jobs, the cores found]
@@ -108,8 +113,8 @@ combined() { # combined <set> <parts...>: the directory of one part, or of sever
 (($# == 0)) || die "unexpected argument '$1' (see --help)"
 at_least 0 stage stop_stage seed
 at_least -1 num_gpus left_chunks
-at_least 1 jobs
-((stage <= 7)) || die "there is no stage $stage; the last is 7"
+at_least 1 jobs lm_order
+((stage <= 8)) || die "there is no stage $stage; the last is 8"
 ((stop_stage >= stage)) || die "--stop-stage $stop_stage comes before --stage $stage"
 [[ -n $corpus && -f corpora/$corpus.sh ]] ||
   die "unknown corpus '$corpus'; known: $(cd corpora && echo *.sh | sed 's/\.sh//g')"
@@ -130,6 +135,11 @@ if [[ -n $init_from ]]; then init_from=$(from_caller "$init_from"); fi
 read -ra modes <<<"$decode_modes"
 read -ra chunks <<<"$decode_chunks"
 read -ra settings <<<"$set"
+lm_texts=()
+for file in $lm_text; do
+  lm_texts+=("$(from_caller "$file")")
+  [[ -f ${lm_texts[-1]} ]] || die "no such file: ${lm_texts[-1]}"
+done
 
 mapfile -t parts < <(printf '%s\n' "${train_parts[@]}" "${dev_parts[@]}" "${test_parts[@]}" | sort -u)
 mapfile -t tests < <(for part in "${test_parts[@]}"; do directory "$part"; done)
@@ -197,24 +207,27 @@ stage_3() { # BPE model and lists
 
 stage_4() { # training
   needs "$train/global_cmvn" 2
-  local file gpus processes launcher=(python3 -m) options=(--set "seed=$seed") setting
+  local file options=(--set "seed=$seed") setting
   for file in "$(list_of "$train")" "$(list_of "$dev")" "$lang/units.txt"; do needs "$file" 3; done
-  gpus=$(count_gpus)
-  processes=$((gpus > 0 ? gpus : nproc))
-  if ((processes > 1)); then
-    launcher=(python3 -m wenet_lite.bin.launch "$processes")
-  fi
-  if ((gpus == 0)); then
-    options+=(--device cpu)
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores > processes ? cores / processes : 1))}
-  fi
   if [[ -n $init_from ]]; then options+=(--init-from "$init_from"); fi
   if $init_partial; then options+=(--init-partial); fi
   if $allow_config_change; then options+=(--allow-config-change); fi
   for setting in "${settings[@]}"; do options+=(--set "$setting"); done
-  logged stage4 "${launcher[@]}" wenet_lite.bin.train --config "$train_config" \
+  computing stage4 wenet_lite.bin.train --config "$train_config" \
     --train-data "$(list_of "$train")" --dev-data "$(list_of "$dev")" --lang-dir "$lang" --cmvn "$train/global_cmvn" \
     --exp-dir "$exp" "${options[@]}"
+}
+
+computing() { # computing <name> <module> <arguments...>: logged, a process a GPU, or --nproc of them on the cores
+  local name=$1 gpus processes launcher=(python3 -m) device=()
+  gpus=$(count_gpus)
+  processes=$((gpus > 0 ? gpus : nproc))
+  if ((processes > 1)); then launcher=(python3 -m wenet_lite.bin.launch "$processes"); fi
+  if ((gpus == 0)); then
+    device=(--device cpu)
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores > processes ? cores / processes : 1))}
+  fi
+  logged "$name" "${launcher[@]}" "${@:2}" "${device[@]}"
 }
 
 count_gpus() { # GPUs to train on: those of --num-gpus, if they are there
@@ -235,10 +248,14 @@ streams() { # whether the model of this run was trained in chunks
 }
 
 stage_6() { # decoding and scoring
+  decode stage6 "${modes[*]}"
+}
+
+decode() { # decode <log> "<modes>" <options...>: every test set, whole and in chunks; then the table
   needs "$average" 5
-  local data name chunk device=()
+  local data name chunk searches
   for data in "${tests[@]}"; do needs "$(list_of "$data")" 3; done
-  ((num_gpus != 0)) || device=(--device cpu)
+  read -ra searches <<<"$2"
   if ! streams; then
     echo "run.sh: this model hears whole utterances only: no decoding in chunks"
     chunks=(-1)
@@ -246,13 +263,13 @@ stage_6() { # decoding and scoring
   for data in "${tests[@]}"; do
     name=$(basename "$data")
     for chunk in "${chunks[@]}"; do
-      logged "stage6_${name}_chunk$chunk" python3 -m wenet_lite.bin.recognize --exp-dir "$exp" --checkpoint "$average" \
-        --data "$(list_of "$data")" --result-dir "$exp/decode_$name" --modes "${modes[@]}" \
-        --chunk-size "$chunk" --left-chunks "$left_chunks" "${device[@]}"
+      computing "$1_${name}_chunk$chunk" wenet_lite.bin.recognize --exp-dir "$exp" --checkpoint "$average" \
+        --data "$(list_of "$data")" --result-dir "$exp/decode_$name" --modes "${searches[@]}" \
+        --chunk-size "$chunk" --left-chunks "$left_chunks" "${@:3}"
     done
-    logged "stage6_${name}_score" local/score.sh "$data" "$exp/decode_$name"
+    logged "$1_${name}_score" local/score.sh "$data" "$exp/decode_$name" "$lang"
   done
-  logged stage6_report python3 -m wenet_lite.bin.report --exp-dir "$exp"
+  logged "$1_report" python3 -m wenet_lite.bin.report --exp-dir "$exp"
 }
 
 stage_7() { # export, and a first recording through it, as a stream if it can
@@ -268,6 +285,21 @@ stage_7() { # export, and a first recording through it, as a stream if it can
   logged stage7_transcribe python3 -m wenet_lite.bin.transcribe "${arguments[@]}"
 }
 
+stage_8() { # a language model, its weights, and decoding with it
+  needs "$exp/model/model.yaml" 7
+  needs "$(list_of "$dev")" 3
+  local lm=$exp/model/lm mode with_lm=() texts=()
+  for mode in "${modes[@]}"; do [[ $mode == ctc_greedy_search ]] || with_lm+=("$mode"); done
+  ((${#with_lm[@]})) || die "none of --decode-modes takes a language model"
+  if ((${#lm_texts[@]})); then texts=(--plain-text "${lm_texts[@]}"); fi
+  mkdir -p "$lm"
+  logged stage8_train python3 -m wenet_lite.bin.train_lm --text "$train/text" "${texts[@]}" --rules "$lang" \
+    --order "$lm_order" --output "$lm/lm.arpa.gz" --dev-text "$dev/text"
+  logged stage8_tune python3 -m wenet_lite.bin.tune_lm --exp-dir "$exp" --checkpoint "$average" \
+    --data "$(list_of "$dev")" --lm "$lm/lm.arpa.gz" --output "$lm/weights.json"
+  decode stage8 "${with_lm[*]}" --lm "$lm/lm.arpa.gz" --lm-weights "$lm/weights.json"
+}
+
 if $set_up; then
   # shellcheck source=../../tools/setup_env.sh
   . ../../tools/setup_env.sh
@@ -275,7 +307,7 @@ if $set_up; then
 elif ! lacking=$(satisfied ../../requirements.txt); then
   echo "run.sh: warning: python3 lacks ${lacking:-what requirements.txt names} (run.sh in the project's root installs it)" >&2
 fi
-for ((current = stage; current <= stop_stage && current <= 7; current++)); do
+for ((current = stage; current <= stop_stage && current <= 8; current++)); do
   echo "run.sh: stage $current ($corpus)"
   "stage_$current"
 done

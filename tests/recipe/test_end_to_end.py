@@ -21,7 +21,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run_recipe(recipe, *MINIATURE, "--stop-stage", "3")
     assert result.returncode == 0, result.stderr
     kill_training_midway(recipe)
-    result = run_recipe(recipe, *MINIATURE, "--stage", "4")
+    result = run_recipe(recipe, *MINIATURE, "--stage", "4", "--stop-stage", "8")
     assert result.returncode == 0, result.stderr
     (recipe / "stdout").write_text(result.stdout)
     return recipe
@@ -65,14 +65,18 @@ def test_every_stage_leaves_what_it_promises(finished: Path) -> None:
         assert (finished / "data/smoke_test" / name).stat().st_size > 0
     for name in ("train.yaml", "metrics.jsonl", "avg_2.pt", "RESULTS.md", "model/model.yaml", "model/model.zip"):
         assert (exp / name).stat().st_size > 0
-    assert len(list(exp.glob("decode_smoke_test/*/wer"))) == 8
+    for name in ("lm.arpa.gz", "weights.json"):
+        assert (exp / "model/lm" / name).stat().st_size > 0
+    assert (
+        len(list(exp.glob("decode_smoke_test/*/wer"))) == len(list(exp.glob("decode_smoke_test/*/report.html"))) == 18
+    )
     assert not list(finished.rglob("*.tmp"))
 
 
 def test_the_table_has_a_row_for_each_mode_and_chunk(finished: Path) -> None:
     table = (finished / "exp/smoke_smoke/RESULTS.md").read_text()
     rows = [line for line in table.splitlines() if line.startswith("| smoke_test")]
-    assert len(rows) == 8 and sum("640 ms" in row for row in rows) == 4
+    assert len(rows) == 18 and sum("640 ms" in row for row in rows) == 9 and sum(" + lm " in row for row in rows) == 8
     assert table.split("\n\n", 1)[1].strip() in (finished / "stdout").read_text()
 
 

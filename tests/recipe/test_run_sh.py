@@ -34,7 +34,7 @@ WRONG_OPTIONS = [
     (["--corpus", "mini2"], "run.sh: unknown corpus 'mini2'; known: clean100 full960 mini smoke"),
     (["--corpus", ""], "run.sh: unknown corpus ''; known: clean100 full960 mini smoke"),
     (["--stage", "x"], "run.sh: --stage takes a whole number from 0, not 'x'"),
-    (["--stage", "9"], "run.sh: there is no stage 9; the last is 7"),
+    (["--stage", "9"], "run.sh: there is no stage 9; the last is 8"),
     (["--stage", "3", "--stop-stage", "2"], "run.sh: --stop-stage 2 comes before --stage 3"),
     (["--nproc", "0"], "run.sh: --nproc takes a whole number from 1, not '0'"),
     (["--num-gpus", "two"], "run.sh: --num-gpus takes a whole number from -1, not 'two'"),
@@ -89,13 +89,14 @@ def test_without_set_up_missing_packages_are_told(recipe: Path) -> None:
         (5, "needs exp/smoke_smoke/checkpoints, which stage 4 makes"),
         (6, "needs exp/smoke_smoke/avg_9.pt, which stage 5 makes"),
         (7, "needs exp/smoke_smoke/avg_9.pt, which stage 5 makes"),
+        (8, "needs exp/smoke_smoke/model/model.yaml, which stage 7 makes"),
     ],
 )
 def test_a_stage_says_which_stage_makes_what_is_missing(recipe: Path, tmp_path: Path, stage: int, line: str) -> None:
     """The command that it gives makes just that, with the options of this call."""
     datadir = tmp_path / "my corpus"
     common = ("--datadir", str(datadir), "--average_num", "9")
-    said = complaint(recipe, "--stage", str(stage), *common, "--stop_stage", "7")
+    said = complaint(recipe, "--stage", str(stage), *common, "--stop_stage", "8")
     maker = line.split()[-2]
     options = f"--datadir {str(datadir).replace(' ', chr(92) + ' ')} --average_num 9"
     cure = f"bash run.sh --stage {maker} --stop-stage {maker} {options}"

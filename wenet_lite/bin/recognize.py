@@ -46,11 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if device.type == "cpu" and options.dtype == "float32":
         prepare_for_cpu(loaded.model)
     manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
+    references = [manifest[i].txt for i in range(len(manifest))] if args.lm else []
+    fusion = load_fusion(loaded.tokenizer, options.decoding, args.hotwords, args.lm, references)
     counting = [args.checkpoint, args.exp_dir / "train.yaml", args.exp_dir / "units.txt", args.data, *manifest.files]
     counting += [path for path in (args.hotwords, args.lm) if path is not None]
     parts = PartFolder(args.result_dir / f".parts{options.suffix}", options.fingerprint(device.type, counting))
-    references = [manifest[i].txt for i in range(len(manifest))] if args.lm else []
-    fusion = load_fusion(loaded.tokenizer, options.decoding, args.hotwords, args.lm, references)
     recognizer = BatchRecognizer(loaded.model.to(device), loaded.fbank.to(device), options, device, fusion)
     with process_group(device) as world, run_lock(parts.folder, "decode") if world.is_main else nullcontext():
         if world.is_main:

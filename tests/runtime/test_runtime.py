@@ -1,6 +1,7 @@
 """The exported model and the recogniser say what the trained model says."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy import Toy
 
-from wenet_lite.bin import export, recognize, transcribe
+from wenet_lite.bin import export, recognize, train_lm, transcribe
 from wenet_lite.data.audio import read_audio
 from wenet_lite.data.manifest import read_manifest
+from wenet_lite.decoding.fusion_tuning import FusionWeights
 from wenet_lite.errors import CheckpointError, ExportError
 from wenet_lite.runtime import export as export_module
 from wenet_lite.runtime.recognizer import Recognizer, StreamOptions
@@ -89,6 +91,30 @@ def test_streaming_gives_the_text_of_chunked_decoding(
         for part in np.array_split(samples, 7):
             session.accept(part)
         assert session.finish().text == expected[utterance.key]
+
+
+def test_hotwords_and_language_model_are_those_of_recognize(
+    toy: Toy, toy_model: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(model_dir, tmp_path / "model")
+    folder = tmp_path / "model/lm"
+    folder.mkdir()
+    text = ["--text", str(toy.folder / "train/text"), "--order", "2", "--output", str(folder / "lm.arpa.gz")]
+    assert train_lm.main(text) == 0
+    FusionWeights(0.7, 1.5, 0.0, 0.0, 1).write(folder / "weights.json")
+    (tmp_path / "hotwords").write_text("SOL\nRE MI\n")
+    fused = ["--lm", str(folder / "lm.arpa.gz"), "--lm-weights", str(folder / "weights.json")]
+    fused += ["--hotwords", str(tmp_path / "hotwords")]
+    recognizer, phrases = Recognizer(tmp_path / "model", lm=True), ["sol", "re mi", "%"]
+    whole = decoded(toy, toy_model, tmp_path / "whole", *fused)
+    chunks = decoded(toy, toy_model, tmp_path / "chunks", *fused, "--chunk-size", "4", "--left-chunks", "2")
+    for utterance in read_manifest(toy.folder / "dev/data.list"):
+        assert recognizer.transcribe(utterance.wav, hotwords=phrases).text == whole[utterance.key]
+        session = recognizer.stream(16000, StreamOptions(4, 2), phrases)
+        for part in np.array_split(read_audio(utterance.wav)[0], 5):
+            session.accept(part)
+        assert session.finish().text == chunks[utterance.key]
+    assert whole != decoded(toy, toy_model, tmp_path / "plain")
 
 
 @given(portions=st.lists(st.integers(0, 9000), min_size=1, max_size=8))

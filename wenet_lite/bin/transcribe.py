@@ -16,13 +16,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--streaming", action="store_true", help="feed the audio in pieces and print partial results")
     parser.add_argument("--chunk-ms", type=int, help="length of a chunk (as trained, or 16 encoder frames)")
     parser.add_argument("--left-chunks", type=int, default=-1, help="chunks of history, -1: all (%(default)s)")
+    parser.add_argument("--lm", action="store_true", help="with the language model that stage 8 put into the directory")
+    parser.add_argument(
+        "--hotword", action="append", default=[], metavar="PHRASE", help="listen for it; can be repeated"
+    )
     args = parser.parse_args(argv)
 
     from wenet_lite.data.audio import read_audio
     from wenet_lite.errors import AudioError
     from wenet_lite.runtime.recognizer import Recognizer, StreamOptions
 
-    recognizer = Recognizer(args.model)
+    recognizer = Recognizer(args.model, lm=args.lm)
     frame_ms = recognizer.frame_ms
     chunk_ms = recognizer.chunk_ms if args.chunk_ms is None else args.chunk_ms
     if chunk_ms < frame_ms or chunk_ms % frame_ms:
@@ -32,10 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in args.audio:
         try:
             if not args.streaming:
-                print(f"{path}: {recognizer.transcribe(path).text}", flush=True)
+                print(f"{path}: {recognizer.transcribe(path, hotwords=args.hotword).text}", flush=True)
                 continue
             samples, rate = read_audio(path)
-            session = recognizer.stream(rate, options)
+            session = recognizer.stream(rate, options, args.hotword)
             portion = rate * chunk_ms // 1000
             shown = ""
             for start in range(0, len(samples), portion):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +16,10 @@ from wenet_lite.data.audio import read_audio, resample
 from wenet_lite.decoding.attention_rescoring import AttentionRescoring
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeam
 from wenet_lite.decoding.decoder import Decoder
+from wenet_lite.decoding.fusion import NO_FUSION, Fusion, WordLm
+from wenet_lite.decoding.fusion_tuning import FusionWeights
+from wenet_lite.decoding.hotword_list import spell_hotwords
+from wenet_lite.decoding.ngram_arpa import read_arpa
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions
 from wenet_lite.errors import ConfigError
 from wenet_lite.features.fbank import FRAME_SHIFT, SAMPLE_RATE
@@ -60,14 +66,23 @@ class Recognizer:
     Args:
         model_dir: what `export` wrote.
         options: of the searches.
+        lm: fuse the directory's language model into them, with the weights that were tuned for it.
     Raises:
         CheckpointError: if a file of the directory was changed.
+        DataError: if the language model is wanted and cannot be read.
     """
 
-    def __init__(self, model_dir: str | os.PathLike[str], options: DecodingOptions | None = None) -> None:
+    def __init__(
+        self, model_dir: str | os.PathLike[str], options: DecodingOptions | None = None, *, lm: bool = False
+    ) -> None:
         self.loaded = load_model_dir(model_dir)
         prepare_for_cpu(self.loaded.model)
         self.options = options or DecodingOptions()
+        self.word_lm: WordLm | None = None
+        if lm:
+            folder = Path(model_dir) / "lm"
+            weights = FusionWeights.read(folder / "weights.json")
+            self.word_lm = WordLm(read_arpa(folder / "lm.arpa.gz"), weights.lm_weight, weights.word_bonus)
 
     @property
     def frame_ms(self) -> int:
@@ -81,13 +96,17 @@ class Recognizer:
 
     @torch.no_grad()
     def transcribe(
-        self, audio: str | os.PathLike[str] | np.ndarray, mode: DecodingMode = "attention_rescoring"
+        self,
+        audio: str | os.PathLike[str] | np.ndarray,
+        mode: DecodingMode = "attention_rescoring",
+        hotwords: Sequence[str] = (),
     ) -> Transcript:
         """Recognise a whole recording.
 
         Args:
             audio: a file, or (samples,) float32 in [-1, 1] at 16 kHz.
             mode: the search.
+            hotwords: phrases to listen for; what the model's units cannot spell is named in the log and left out.
         Raises:
             AudioError: if the file cannot be read.
         """
@@ -99,11 +118,17 @@ class Recognizer:
         waveform = torch.from_numpy(samples).unsqueeze(0)
         features, lens = self.loaded.fbank(waveform, torch.tensor([len(samples)]))
         encoder_out, encoder_lens = self.loaded.model.encoder(features, lens)
-        best = Decoder(self.loaded.model, self.options)(encoder_out, encoder_lens, [mode])[mode][0][0]
+        decoder = Decoder(self.loaded.model, self.options, self._fusion(hotwords))
+        best = decoder(encoder_out, encoder_lens, [mode])[mode][0][0]
         return Transcript(self.loaded.tokenizer.decode(best.tokens), best.score, len(samples) / SAMPLE_RATE)
 
-    def stream(self, sample_rate: int = SAMPLE_RATE, stream_options: StreamOptions | None = None) -> StreamingSession:
-        """Start listening to a stream of `sample_rate` Hz.
+    def stream(
+        self,
+        sample_rate: int = SAMPLE_RATE,
+        stream_options: StreamOptions | None = None,
+        hotwords: Sequence[str] = (),
+    ) -> StreamingSession:
+        """Start listening to a stream of `sample_rate` Hz, and in it for `hotwords`, as in `transcribe`.
 
         Raises:
             ConfigError: if the model was not trained to stream.
@@ -114,7 +139,12 @@ class Recognizer:
         chunk_size = wanted.chunk_size or encoder.streaming_chunk_size
         for warning in context_warnings(encoder, chunk_size, wanted.num_left_chunks):
             _LOG.warning("the stream has %s", warning)
-        return StreamingSession(self.loaded, self.options, wanted, sample_rate)
+        return StreamingSession(self.loaded, self.options, wanted, sample_rate, self._fusion(hotwords))
+
+    def _fusion(self, hotwords: Sequence[str]) -> Fusion:
+        tokenizer = self.loaded.tokenizer
+        spelled = spell_hotwords([(text, self.options.hotword_score) for text in hotwords], tokenizer)
+        return Fusion(list(tokenizer.units), spelled, self.word_lm) if spelled or self.word_lm else NO_FUSION
 
 
 class StreamingSession:
@@ -125,10 +155,16 @@ class StreamingSession:
         options: of the searches.
         stream_options: chunk and history.
         sample_rate: Hz of the audio that comes in.
+        fusion: hotwords and language model.
     """
 
     def __init__(
-        self, loaded: LoadedModel, options: DecodingOptions, stream_options: StreamOptions, sample_rate: int
+        self,
+        loaded: LoadedModel,
+        options: DecodingOptions,
+        stream_options: StreamOptions,
+        sample_rate: int,
+        fusion: Fusion = NO_FUSION,
     ) -> None:
         self._loaded, self._left_chunks = loaded, stream_options.num_left_chunks
         self._chunk_size = stream_options.chunk_size or loaded.model.config.encoder.streaming_chunk_size
@@ -136,7 +172,7 @@ class StreamingSession:
         self._front_end = StreamingFrontEnd(loaded.fbank, sample_rate)
         self._features: Tensor = torch.zeros(0, loaded.fbank.filters.shape[1])
         self._cache = loaded.model.encoder.empty_cache(1, 0, self._features)
-        self._beam = CtcPrefixBeam(options.beam_size, loaded.model.blank_id)
+        self._beam = CtcPrefixBeam(options.beam_size, loaded.model.blank_id, fusion)
         self._rescoring = AttentionRescoring(loaded.model, options.ctc_weight, options.reverse_weight)
         self._encoder_out: list[Tensor] = []
 

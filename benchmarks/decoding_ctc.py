@@ -23,6 +23,7 @@ from wenet_lite.decoding.ctc_greedy import CtcGreedySearch
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch
 from wenet_lite.decoding.fusion import NO_FUSION, Fusion, WordLm
 from wenet_lite.decoding.hotword_list import spell_hotwords
+from wenet_lite.decoding.hotwords import DEFAULT_SCORE, Hotword
 from wenet_lite.decoding.ngram_estimation import EstimationOptions, estimate_lm
 from wenet_lite.experiment import read_experiment
 from wenet_lite.features.fbank import SAMPLE_RATE
@@ -60,8 +61,24 @@ def measure_ctc(trained: Trained | None, repeats: int) -> Iterator[Row]:
         yield against_wenet(
             f"prefix beam search, sharp random posteriors, batch {batch}", goal, log_probs, lens, repeats
         )
+    yield hotwords_on_sharp_posteriors(repeats)
     if trained is not None:
         yield from measure_trained(trained, repeats)
+
+
+def hotwords_on_sharp_posteriors(repeats: int) -> Row:
+    """What a thousand phrases of one to four of 5002 units cost."""
+    draw = random.Random(0)
+    phrases = [tuple(draw.randrange(3, VOCAB_SIZE) for _ in range(draw.choice([1, 2, 3, 4]))) for _ in range(1000)]
+    units = ["<blank>", "<unk>", "<sos/eos>", *(f"\u2581{i}" if i % 2 else str(i) for i in range(3, VOCAB_SIZE))]
+    fusion = Fusion(units, [Hotword("", tokens) for tokens in phrases])
+    search, log_probs, lens = CtcPrefixBeamSearch(BEAM_SIZE, 0), sharp_log_probs(16), torch.full((16,), FRAMES)
+    times = alternate(
+        {"none": lambda: search(log_probs, lens), "hotwords": lambda: search(log_probs, lens, fusion)}, repeats
+    )
+    ratio = times["hotwords"] / times["none"]
+    subject = "prefix beam search, sharp random posteriors, with 1000 hotwords against without"
+    return Row(subject, "1.2x", f"{ratio:.2f}x", ratio <= 1.2)
 
 
 def sharp_log_probs(batch: int) -> Tensor:
@@ -124,7 +141,7 @@ def measure_fusion(
     words = sorted({word for text in texts for word in text.split()})
     draw = random.Random(0)
     phrases = {" ".join(draw.sample(words, draw.choice([1, 1, 2, 3]))) for _ in range(1000)}
-    hotwords = spell_hotwords([(phrase, 3.0) for phrase in sorted(phrases)], loaded.tokenizer)
+    hotwords = spell_hotwords([(phrase, DEFAULT_SCORE) for phrase in sorted(phrases)], loaded.tokenizer)
     units = list(loaded.tokenizer.units)
     fusions = {
         "none": NO_FUSION,
@@ -143,7 +160,8 @@ def measure_fusion(
         ("hotwords", 1.2, f"prefix beam search with {len(hotwords)} hotwords"),
     ):
         ratio = times[name] / times["none"]
-        yield Row(f"{subject} against without", f"{goal:.1f}x", f"{ratio:.2f}x", ratio <= goal)
+        subject += f", {len(units)} units, against without"
+        yield Row(subject, f"{goal:.1f}x", f"{ratio:.2f}x", ratio <= goal)
 
 
 def read_batches(trained: Trained) -> Iterator[tuple[Tensor, Tensor]]:

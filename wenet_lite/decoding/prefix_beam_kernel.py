@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numba import njit
 
-from wenet_lite.decoding.fusion import PRIME, FusionTables
+from wenet_lite.decoding.fusion import PRIME, FusionTables, WordTables
 from wenet_lite.decoding.fusion_kernel import hotword_gain, hotword_next, text_end, word_end
 
 _NEVER = -math.inf
@@ -76,6 +76,7 @@ def advance(
         the new beam, and the number of links in use.
     """
     units, nodes, begins, at_boundary = tables.units, tables.nodes, tables.begins, tables.at_boundary
+    has_words = tables.words.size > 0
     candidates, stays = np.empty(beam_size, _CANDIDATE), np.empty(beam_size, PREFIX)
     order, parents = np.empty(beam_size, np.int64), np.empty(beam_size, np.int64)
     for t in range(len(values)):
@@ -115,7 +116,9 @@ def advance(
             chosen = candidates[order[k]]
             following[k] = stays[chosen.source]
             if chosen.token != _NONE:
-                used = _extend(following[k], beam[chosen.source], chosen, frame + t, links, used, tables)
+                used = _extend(following[k], beam[chosen.source], chosen, frame + t, links, used)
+                if has_words:
+                    _spell(following[k], beam[chosen.source], tables.units[chosen.token], tables.words)
         beam = following
     return beam, used
 
@@ -265,7 +268,6 @@ def _extend(
     frame: int,
     links: Records,
     used: int,
-    tables: FusionTables,
 ) -> int:
     """Write the prefix that a candidate extends."""
     token, value = chosen.token, chosen.value
@@ -281,15 +283,17 @@ def _extend(
     used = _link(links, used, old.tokens, token)
     new.last = token
     new.parent_digest, new.digest = old.digest, old.digest * _HASH_FACTOR + token + 1
-    new.extra = old.extra + chosen.gain
-    if tables.active:
-        new.context = chosen.context
-        unit = tables.units[token]
-        new.word = old.word * unit.factor + unit.digest
-        if unit.starts_word:
-            new.lm_state, new.word = old.end_state, unit.digest
-        new.end_state, new.end_gain = word_end(tables.words, new.lm_state, new.word)
+    new.extra, new.context = old.extra + chosen.gain, chosen.context
     return used
+
+
+@njit(cache=True)
+def _spell(new: Records, old: Records, unit: Records, words: WordTables) -> None:
+    """Write of a prefix that a unit extends what its word under way will earn."""
+    new.word = old.word * unit.factor + unit.digest
+    if unit.starts_word:
+        new.lm_state, new.word = old.end_state, unit.digest
+    new.end_state, new.end_gain = word_end(words, new.lm_state, new.word)
 
 
 @njit(cache=True)

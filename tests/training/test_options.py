@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import Toy
+from toy import Toy, run_module
 from toy_run import newest, records
 
 from wenet_lite.bin import average, train
@@ -58,16 +58,22 @@ def test_recomputation_and_compilation_change_nothing_but_time(toy: Toy, tmp_pat
 
 
 @pytest.mark.slow
-def test_compiled_layers_train_the_same(toy: Toy, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_compiled_layers_train_the_same(toy: Toy, tmp_path: Path, processes: int) -> None:
+    """Whole, and shared out over two ranks."""
     if shutil.which("g++") is None:
         pytest.skip("torch.compile needs a C++ compiler on a CPU, and there is no g++")
     # compiled code draws other dropout masks
     still = [f"model.{part}_rate=0.0" for part in ("encoder.dropout", "encoder.positional_dropout",
              "encoder.attention_dropout", "decoder.dropout", "decoder.positional_dropout")]  # fmt: skip
-    small = (*still, "training.max_updates=2", "model.encoder.num_blocks=1", "model.encoder.use_dynamic_chunk=false")
-    plain = trained(toy, tmp_path / "plain", *small)
-    compiled = trained(toy, tmp_path / "compiled", *small, "training.compile=true")
-    assert compiled == pytest.approx(plain, rel=1e-4)
+    small = (*still, "training.max_updates=2", "model.encoder.num_blocks=1", "model.encoder.use_dynamic_chunk=false",
+             "training.distribution=fsdp")  # fmt: skip
+    for name, setting in (("plain", "training.compile=false"), ("compiled", "training.compile=true")):
+        arguments = toy.train_arguments(tmp_path / name, *small, setting)
+        result = run_module("wenet_lite.bin.train", *arguments, processes=processes)
+        assert result.returncode == 0, result.stderr
+    expected = [record["loss"] for record in records(tmp_path / "plain")]
+    assert [record["loss"] for record in records(tmp_path / "compiled")] == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_moving_average_is_measured_kept_and_shipped(toy: Toy, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ _PACKAGES = (
     "torchaudio",
     "numpy",
     "soundfile",
+    "numba",
     "soxr",
     "sentencepiece",
     "pyyaml",

@@ -88,7 +88,7 @@ def test_a_language_model_that_does_not_fit_is_told(
         (["--lm", "gone.arpa"], "gone.arpa: cannot read the file: No such file or directory"),
         (["--lm", "bad.arpa"], "bad.arpa"),
         (["--hotwords", "gone.txt"], "gone.txt: cannot read the file: No such file or directory"),
-        (["--lm-weight", "-1"], "lm_weight cannot be negative"),
+        (["--lm-weight", "-1"], "lm_weight and hotword_score cannot be negative"),
         (
             ["--lm-weights", "gone.json"],
             "gone.json: cannot read the file: No such file or directory (tune_lm writes it)",

@@ -31,8 +31,8 @@ def read_hotwords(path: PathLike, tokenizer: Tokenizer, score: float = DEFAULT_S
             own = float(given) if tab else score
         except ValueError:
             own = math.nan
-        if not math.isfinite(own):
-            raise DataError(f"line {number}: {given.strip()!r} after the tab is no score", path=path)
+        if not 0 <= own < math.inf:
+            raise DataError(f"line {number}: {given.strip()!r} after the tab is no score from 0", path=path)
         phrases.append((text, own))
     hotwords = spell_hotwords(phrases, tokenizer)
     if not hotwords:

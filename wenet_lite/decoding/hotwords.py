@@ -67,13 +67,17 @@ class HotwordGraph:
                 self._suffixes.append(suffix)
                 potentials.append(0.0)
                 credits.append(credits[suffix])
+            earned: dict[int, float] = {}
             for i in reached:
-                parent, hotword = places[i], hotwords[i]
-                places[i] = node = self._children[parent, hotword.tokens[depth]]
-                potentials[node] = max(potentials[node], potentials[parent] + hotword.score)
-            # A phrase that is given twice counts once.
-            for node in {places[i] for i in reached if len(hotwords[i].tokens) == depth + 1}:
-                credits[node] += potentials[node]
+                hotword = hotwords[i]
+                places[i] = node = self._children[places[i], hotword.tokens[depth]]
+                score = (depth + 1) * hotword.score
+                # Never less than what its suffix has: a token adds at most the highest score.
+                potentials[node] = max(potentials[node], score, potentials[self._suffixes[node]])
+                if len(hotword.tokens) == depth + 1:
+                    earned[node] = max(earned.get(node, 0.0), score)  # a phrase that is given twice counts once
+            for node, score in earned.items():
+                credits[node] += score
         self.keys = np.array([parent * vocab_size + token for parent, token in self._children], np.int64)
         self.nodes = np.zeros(len(self._suffixes), NODE)
         self.nodes["token"][1:] = [token for _, token in self._children]

@@ -40,8 +40,8 @@ class DecodingOptions:
     def __post_init__(self) -> None:
         if self.reverse_weight is not None and not 0.0 <= self.reverse_weight <= 1.0:
             raise ValueError("reverse_weight must lie between 0 and 1")
-        if self.lm_weight < 0.0:
-            raise ValueError("lm_weight cannot be negative")
+        if min(self.lm_weight, self.hotword_score) < 0.0:
+            raise ValueError("lm_weight and hotword_score cannot be negative")
         if self.beam_size < 1:
             raise ValueError("beam_size must be at least 1")
 

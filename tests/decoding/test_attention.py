@@ -6,34 +6,56 @@ from dataclasses import replace
 import pytest
 import torch
 from decoding_oracles import attention_score, make_model
+from fusion_oracles import LM, FusedTexts, fused_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wenet_lite.decoding.attention_beam import AttentionBeamSearch
 from wenet_lite.decoding.attention_rescoring import AttentionRescoring
 from wenet_lite.decoding.decoder import Decoder
-from wenet_lite.decoding.options import DECODING_MODES, DecodingOptions, Hypothesis
+from wenet_lite.decoding.fusion import NO_FUSION, Fusion, WordLm
+from wenet_lite.decoding.hotwords import Hotword
+from wenet_lite.decoding.options import DECODING_MODES, DecodingMode, DecodingOptions, Hypothesis
+from wenet_lite.text.tokenizer import SPECIAL_UNITS
+
+LETTERS = (*SPECIAL_UNITS, *"ABCDEFGHI")
+FUSION = Fusion(
+    LETTERS,
+    [Hotword("", (3, 7)), Hotword("", (7, 7, 5)), Hotword("", (11,), 1.0)],
+    WordLm(LM, word_bonus=1.0),
+)
 
 
 @torch.no_grad()
-@given(seed=st.integers(0, 500), frames=st.integers(1, 3))
-@settings(max_examples=15, deadline=None)
-def test_a_wide_attention_beam_finds_the_best_hypothesis(seed: int, frames: int) -> None:
+@given(seed=st.integers(0, 500), frames=st.integers(1, 3), texts=fused_texts(with_end=True))
+@settings(max_examples=30, deadline=None)
+def test_a_wide_attention_beam_finds_the_best_hypothesis(seed: int, frames: int, texts: FusedTexts) -> None:
     model = make_model(seed=seed)
     memory = torch.randn(frames, 8)
     words = [token for token in range(5) if token != model.eos_id]
     scores = {}
     for length in range(frames + 1):
         for tokens in itertools.product(words, repeat=length):
-            scores[tokens] = attention_score(model, memory, tokens, ended=length < frames)
+            scores[tokens] = attention_score(model, memory, tokens, ended=length < frames) + texts.earned(tokens)
     best = max(scores, key=scores.__getitem__)
     # The beam is at most the vocabulary: wide enough for sequences this short to lose nothing that matters.
-    found = AttentionBeamSearch(model, 5, 0.0)(memory[None], torch.tensor([frames]))[0]
+    found = AttentionBeamSearch(model, 5, 0.0, texts.fusion)(memory[None], torch.tensor([frames]))[0]
     for hyp in found:
+        assert hyp.extra == pytest.approx(texts.earned(hyp.tokens), abs=1e-4)
         assert hyp.score == pytest.approx(scores[hyp.tokens], abs=1e-4)
     if frames == 1:
         assert found[0].tokens == best
     assert found[0].score <= scores[best] + 1e-4
+
+
+@torch.no_grad()
+def test_words_that_earn_when_they_end_are_waited_for() -> None:
+    model = make_model(vocab=12)
+    args = torch.randn(1, 8, 8), torch.tensor([8])
+    bonus = Fusion(LETTERS, word_lm=WordLm(LM, weight=0.0, word_bonus=2.0))
+    (plain,), (rewarded, *_) = (AttentionBeamSearch(model, 6, 0.0, fusion)(*args)[0] for fusion in (NO_FUSION, bonus))
+    assert plain.tokens == ()
+    assert rewarded.extra == 2.0 * len(rewarded.tokens) > 0
 
 
 @torch.no_grad()
@@ -101,18 +123,21 @@ def test_many_large_trees_are_rescored_as_each_alone() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("fusion", [NO_FUSION, FUSION], ids=["alone", "fusion"])
 @pytest.mark.parametrize("mode", DECODING_MODES)
-def test_alone_equals_in_a_batch_and_silence_is_empty(mode: str) -> None:
+def test_alone_equals_in_a_batch_and_silence_is_empty(mode: DecodingMode, fusion: Fusion) -> None:
     model = make_model(vocab=12)
     lens = torch.tensor([6, 0, 41, 23])
     encoder_out = torch.randn(4, 41, 8)
-    decoder = Decoder(model, DecodingOptions(beam_size=4))
+    decoder = Decoder(model, DecodingOptions(beam_size=4), fusion)
     together = decoder(encoder_out, lens, [mode])[mode]
     assert together[1] == [Hypothesis((), 0.0)]
     for i in (0, 2, 3):
         alone = decoder(encoder_out[i : i + 1, : lens[i]], lens[i : i + 1], [mode])[mode][0]
         assert [hyp.tokens for hyp in alone] == [hyp.tokens for hyp in together[i]]
         assert [hyp.score for hyp in alone] == pytest.approx([hyp.score for hyp in together[i]], abs=1e-4)
+        assert [hyp.extra for hyp in alone] == pytest.approx([hyp.extra for hyp in together[i]], abs=1e-4)
+        assert any(hyp.extra for hyp in alone) == (fusion is FUSION and mode != "ctc_greedy_search")
 
 
 def test_modes_asked_for_are_the_modes_answered() -> None:

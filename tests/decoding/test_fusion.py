@@ -8,19 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from fusion_oracles import FusedTexts, fused_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch
-from wenet_lite.decoding.fusion import Fusion, WordLm
+from wenet_lite.decoding.fusion import Fusion
 from wenet_lite.decoding.fusion_kernel import hotword_end, hotword_gain, hotword_next
 from wenet_lite.decoding.hotwords import Hotword
-from wenet_lite.decoding.ngram_estimation import EstimationOptions, estimate_lm
 
-PIECES = ("<blank>", "\u2581A", "\u2581B", "C")
-CHARACTERS = ("<blank>", "A", "B", "\u2581")
-IDEOGRAPHS = ("<blank>", "\u4e00", "\u4e01", "\u4e03")
-LM = estimate_lm(["A B", "AC A", "B B AC", "C A", "A", "一 丁 一"], EstimationOptions(order=3))
 both_forms = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "tensors"])
 
 
@@ -38,73 +34,19 @@ def ctc_scores(log_probs: torch.Tensor) -> dict[tuple[int, ...], float]:
     return {prefix: math.log(total) for prefix, total in totals.items()}
 
 
-def begins_word(units: tuple[str, ...], tokens: tuple[int, ...], i: int) -> bool:
-    """Whether a word begins at token i of a text, or the text has ended there."""
-    return i == len(tokens) or not any("\u2581" in unit for unit in units) or units[tokens[i]].startswith("\u2581")
-
-
-def hotword_score(units: tuple[str, ...], tokens: tuple[int, ...], hotwords: list[Hotword]) -> float:
-    """Each whole occurrence of each phrase earns its score."""
-    total = 0.0
-    if "\u2581" in units:  # the beginning of a text begins a word
-        tokens = (units.index("\u2581"), *tokens)
-    best = sorted(hotwords, key=lambda hotword: hotword.score)  # of doubles the last one stays
-    for hotword in {hotword.tokens: hotword for hotword in best}.values():
-        for start in range(len(tokens)):
-            end = start + len(hotword.tokens)
-            if tokens[start:end] == hotword.tokens and begins_word(units, tokens, end):
-                total += len(hotword.tokens) * hotword.score
-    return total
-
-
-def lm_score(units: tuple[str, ...], tokens: tuple[int, ...], word_lm: WordLm) -> float:
-    """The language model's score of the words that the tokens spell, and a bonus for each."""
-    separator = "" if any("\u2581" in unit for unit in units) else " "
-    words = separator.join(units[token] for token in tokens).replace("\u2581", " ").split()
-    return word_lm.weight * float(word_lm.lm.score([" ".join(words)])[0]) + word_lm.word_bonus * len(words)
-
-
 @both_forms
-@given(
-    units=st.sampled_from([PIECES, CHARACTERS, IDEOGRAPHS]),
-    frames=st.integers(1, 5),
-    phrases=st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=3), max_size=3),
-    scores=st.tuples(*[st.sampled_from([0.5, 1.5, 4.0])] * 3),
-    beam_size=st.sampled_from([3, 300]),
-    with_lm=st.booleans(),
-    bonus=st.floats(-1, 2),
-    seed=st.integers(0, 1000),
-)
+@given(texts=fused_texts(), frames=st.integers(1, 5), seed=st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
-def test_every_text_earns_what_it_should(
-    compiled: bool,
-    units: tuple[str, ...],
-    frames: int,
-    phrases: list[list[int]],
-    scores: tuple[float, float, float],
-    beam_size: int,
-    with_lm: bool,
-    bonus: float,
-    seed: int,
-) -> None:
-    if units == PIECES:
-        phrases = [[1 + phrase[0] % 2, *phrase[1:]] for phrase in phrases]  # a phrase begins a word
-    elif units == CHARACTERS:
-        phrases = [[3, *phrase] for phrase in phrases]
-    hotwords = [Hotword("", tuple(phrase), score) for phrase, score in zip(phrases, scores)]
-    word_lm = WordLm(LM, weight=0.7, word_bonus=bonus) if with_lm else None
+def test_every_text_earns_what_it_should(compiled: bool, texts: FusedTexts, frames: int, seed: int) -> None:
     log_probs = random_log_probs(frames, seed)
-    fusion = Fusion(units, hotwords, word_lm)
-    (found,) = CtcPrefixBeamSearch(beam_size, 0, compiled=compiled)(log_probs[None], torch.tensor([frames]), fusion)
+    search = CtcPrefixBeamSearch(300, 0, compiled=compiled)
+    (found,) = search(log_probs[None], torch.tensor([frames]), texts.fusion)
     expected = ctc_scores(log_probs)
-    if beam_size > 3:
-        assert {hyp.tokens for hyp in found} == expected.keys()
+    assert {hyp.tokens for hyp in found} == expected.keys()
     for hyp in found:
-        extra = hotword_score(units, hyp.tokens, hotwords)
-        extra += lm_score(units, hyp.tokens, word_lm) if word_lm else 0.0
+        extra = texts.earned(hyp.tokens)
         assert hyp.extra == pytest.approx(extra, abs=1e-4)
-        if beam_size > 3:
-            assert hyp.score == pytest.approx(expected[hyp.tokens] + extra, abs=1e-4)
+        assert hyp.score == pytest.approx(expected[hyp.tokens] + extra, abs=1e-4)
     assert [hyp.score for hyp in found] == sorted((hyp.score for hyp in found), reverse=True)
 
 
@@ -144,9 +86,8 @@ def test_hotwords_lead_where_wenets_do(golden: Path, compiled: bool) -> None:
         assert found[0].tokens == tuple(wanted["tokens"])
         scores = dict(zip(map(tuple, wanted["nbest"]), wanted["nbest_scores"]))
         assert {hyp.tokens for hyp in found} == scores.keys()
-        for (
-            hyp
-        ) in found:  # in the end WeNet keeps of the hotwords' score only what the phrase under way has to give back
+        # In the end WeNet keeps of the hotwords' score only what the phrase under way has to give back.
+        for hyp in found:
             expected = scores[hyp.tokens] - gains(fusion, hyp.tokens)[-1]
             assert hyp.score - hyp.extra == pytest.approx(expected, abs=1e-4)
 
@@ -165,28 +106,12 @@ def test_a_phrase_ends_with_its_word_and_may_begin_another() -> None:
     assert earned(2, 1, 1, 2) == 2.0 + 2.0 + 4.0
 
 
-@given(
-    units=st.sampled_from([PIECES, CHARACTERS, IDEOGRAPHS]),
-    phrases=st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=4), max_size=4),
-    scores=st.tuples(*[st.sampled_from([0.5, 1.5, 4.0])] * 4),
-    with_lm=st.booleans(),
-    beam_size=st.integers(1, 6),
-    seed=st.integers(0, 1000),
-)
-@settings(max_examples=60, deadline=None)
-def test_both_forms_are_the_same_search(
-    units: tuple[str, ...],
-    phrases: list[list[int]],
-    scores: tuple[float, ...],
-    with_lm: bool,
-    beam_size: int,
-    seed: int,
-) -> None:
+@given(texts=fused_texts(), beam_size=st.integers(1, 6), seed=st.integers(0, 1000))
+@settings(max_examples=80, deadline=None)
+def test_both_forms_are_the_same_search(texts: FusedTexts, beam_size: int, seed: int) -> None:
     """The compiled one leaves out what cannot reach the beam: hotwords of different scores overlap here."""
-    hotwords = [Hotword("", tuple(phrase), score) for phrase, score in zip(phrases, scores)]
-    fusion = Fusion(units, hotwords, WordLm(LM, 0.7, 1.0) if with_lm else None)
     log_probs, lens = random_log_probs(24, seed).view(2, 12, 4), torch.tensor([12, 7])
     searches = (CtcPrefixBeamSearch(beam_size, 0, compiled=compiled) for compiled in (True, False))
-    for compiled, in_tensors in zip(*(search(log_probs, lens, fusion) for search in searches)):
+    for compiled, in_tensors in zip(*(search(log_probs, lens, texts.fusion) for search in searches)):
         assert [(hyp.tokens, hyp.times) for hyp in compiled] == [(hyp.tokens, hyp.times) for hyp in in_tensors]
         assert [hyp.score for hyp in compiled] == pytest.approx([hyp.score for hyp in in_tensors], abs=1e-4)

@@ -3,11 +3,16 @@
 import pytest
 import torch
 from decoding_oracles import attention_score, ctc_score, make_model, sequences
+from fusion_oracles import LM, FusedTexts, fused_texts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from wenet_lite.decoding.fusion import WordLm
 from wenet_lite.decoding.joint_beam import JointBeamSearch
 from wenet_lite.errors import ConfigError
+from wenet_lite.text.tokenizer import SPECIAL_UNITS
+
+LETTERS = (*SPECIAL_UNITS, *"AB")
 
 
 @torch.no_grad()
@@ -16,26 +21,32 @@ from wenet_lite.errors import ConfigError
     frames=st.integers(1, 3),
     ctc_weight=st.sampled_from([0.1, 0.5, 0.9]),
     length_penalty=st.sampled_from([-1.0, 0.0, 2.0]),
+    texts=fused_texts(with_end=True),
 )
-@example(seed=24, frames=3, ctc_weight=0.5, length_penalty=2.0)  # the best is long, and its prefixes lag behind
-@settings(max_examples=25, deadline=None)
+# The best is long, and its prefixes lag behind.
+@example(seed=24, frames=3, ctc_weight=0.5, length_penalty=2.0, texts=FusedTexts((), (), None))
+# Words earn when they end, so that longer texts lag behind until then.
+@example(seed=0, frames=3, ctc_weight=0.5, length_penalty=0.0, texts=FusedTexts(LETTERS, (), WordLm(LM, 0.0, 3.0)))
+@settings(max_examples=50, deadline=None)
 def test_a_wide_beam_finds_the_best_of_all_sequences(
-    seed: int, frames: int, ctc_weight: float, length_penalty: float
+    seed: int, frames: int, ctc_weight: float, length_penalty: float, texts: FusedTexts
 ) -> None:
     model = make_model(seed=seed)
     memory, log_probs = torch.randn(frames, 8), (2 * torch.randn(frames, 5)).log_softmax(dim=1)
     scores = {}
     for tokens in sequences(frames):
         attention, ctc = attention_score(model, memory, tokens), ctc_score(log_probs, tokens)
-        joint = (1 - ctc_weight) * attention + ctc_weight * ctc
+        joint = (1 - ctc_weight) * attention + ctc_weight * ctc + texts.earned(tokens)
         scores[tokens] = joint / (len(tokens) + 1) ** length_penalty
-    search = JointBeamSearch(model, len(scores), ctc_weight, length_penalty)
+    search = JointBeamSearch(model, len(scores), ctc_weight, length_penalty, texts.fusion)
     found = search(memory[None], torch.tensor([frames]), log_probs[None])[0]
     assert found[0].score == pytest.approx(max(scores.values()), abs=1e-4)
     assert [hyp.score for hyp in found] == sorted((hyp.score for hyp in found), reverse=True)
     assert len({hyp.tokens for hyp in found}) == len(found)
     for hyp in found:
         assert hyp.score == pytest.approx(scores[hyp.tokens], abs=1e-4)
+        extra = texts.earned(hyp.tokens) / (len(hyp.tokens) + 1) ** length_penalty
+        assert hyp.extra == pytest.approx(extra, abs=1e-4)
 
 
 @torch.no_grad()

@@ -31,9 +31,9 @@ class Decoder:
         self.model, self.fusion, self.blank_penalty = model, fusion, options.blank_penalty
         self.greedy = CtcGreedySearch(model.blank_id)
         self.prefix_beam = CtcPrefixBeamSearch(options.beam_size, model.blank_id)
-        self.attention = AttentionBeamSearch(model, options.beam_size, options.length_penalty)
+        self.attention = AttentionBeamSearch(model, options.beam_size, options.length_penalty, fusion)
         self.rescoring = AttentionRescoring(model, options.ctc_weight, options.reverse_weight)
-        self.joint = JointBeamSearch(model, options.beam_size, options.joint_ctc_weight, options.length_penalty)
+        self.joint = JointBeamSearch(model, options.beam_size, options.joint_ctc_weight, options.length_penalty, fusion)
         self.seconds: dict[DecodingMode, float] = {}
         """Time spent so far on each mode, the CTC posteriors and a first pass that it needs included."""
 

@@ -91,7 +91,7 @@ class WordLm:
 
 
 class Fusion:
-    """What is added to the CTC score of a prefix while it is searched (shallow fusion).
+    """What is added to the score of a hypothesis while it is searched (shallow fusion).
 
     A word is scored where the next one begins, and at the end, whatever units spell it: there is no lexicon. The word
     that units spell is known by a hash of its characters. Where no unit begins with sentencepiece's word mark, every

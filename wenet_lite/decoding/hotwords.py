@@ -94,3 +94,11 @@ class HotwordGraph:
                 return 0
             node = self._suffixes[node]
         return self._children[node, token]
+
+    def arcs(self) -> list[dict[int, int]]:
+        """For each node the tokens that lead elsewhere than from the root, and where."""
+        found: list[dict[int, int]] = [{}]
+        for node in self.nodes[1:]:
+            children = range(node["first_child"], node["end_child"])
+            found.append(found[node["suffix"]] | {int(self.nodes["token"][child]): child for child in children})
+        return found

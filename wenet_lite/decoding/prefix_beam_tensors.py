@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from wenet_lite.decoding.fusion import PRIME, Fusion, FusionTables
-from wenet_lite.decoding.fusion_tensors import FusionTensors
+from wenet_lite.decoding.fusion import PRIME, Fusion
+from wenet_lite.decoding.fusion_tensors import FusionStates, fusion_tensors
 from wenet_lite.decoding.options import Hypothesis
 
 _NEVER = -math.inf
 
 
-@dataclass
-class _Prefixes:
+@dataclass(frozen=True)
+class _Prefixes(FusionStates):
     """Prefixes of the beams, (batch, prefixes) each, best first; the attributes are those of `PREFIX`.
 
     Places without a prefix have a `total` of minus infinity. A link is frame * beam_size + place in that frame's beam;
@@ -40,35 +40,19 @@ class _Prefixes:
     last: Tensor
     digest: Tensor
     parent_digest: Tensor
-    extra: Tensor
-    context: Tensor
-    lm_state: Tensor
-    word: Tensor
-    end_state: Tensor
-    end_gain: Tensor
 
     @classmethod
-    def empty(cls, batch: int, beam_size: int, tables: FusionTables, device: torch.device) -> _Prefixes:
+    def empty(cls, states: FusionStates) -> _Prefixes:
         """The empty prefix, and places for more."""
-        zero = torch.zeros(batch, beam_size, dtype=torch.long, device=device)
-        none, nothing, start = zero - 1, zero.double(), zero + tables.words.start
-        never = nothing + _NEVER
-        first = torch.where(torch.arange(beam_size, device=device) == 0, nothing, never)
+        zero = torch.zeros_like(states.word)
+        none, never = zero - 1, torch.full_like(states.extra, _NEVER)
+        first = never.clone()
+        first[:, 0] = 0.0
         return cls(
-            blank=first, token=never, total=first, best_blank=first, best_token=first, times_blank=none,
-            times_token=none, times_before=none, tokens=none, tokens_before=none, last=none, digest=zero,
-            parent_digest=none, extra=nothing + float(tables.nodes["potential"][tables.hotword_start]),
-            context=zero + tables.hotword_start, lm_state=start, word=zero, end_state=start, end_gain=nothing,
+            **vars(states), blank=first, token=never, total=first, best_blank=first, best_token=first,
+            times_blank=none, times_token=none, times_before=none, tokens=none, tokens_before=none, last=none,
+            digest=zero, parent_digest=none,
         )  # fmt: skip
-
-    def at(self, places: Tensor) -> _Prefixes:
-        """Those at (batch, chosen) places."""
-        return _Prefixes(*(getattr(self, field.name).gather(1, places) for field in fields(self)))
-
-    def where(self, chosen: Tensor, other: _Prefixes) -> _Prefixes:
-        """These where `chosen`, else the others."""
-        names = [field.name for field in fields(self)]
-        return _Prefixes(*(torch.where(chosen, getattr(self, name), getattr(other, name)) for name in names))
 
 
 class TensorBeams:
@@ -84,8 +68,8 @@ class TensorBeams:
 
     def __init__(self, batch: int, beam_size: int, blank_id: int, fusion: Fusion, device: torch.device) -> None:
         self._beam_size, self._blank_id = beam_size, blank_id
-        self._fusion = FusionTensors(fusion, device) if fusion.tables.active else None
-        self._beam = _Prefixes.empty(batch, beam_size, fusion.tables, device)
+        self._fusion = fusion_tensors(fusion, device)
+        self._beam = _Prefixes.empty(self._fusion.start(batch, beam_size))
         self._links: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def advance(self, values: Tensor, tokens: Tensor, lens: Tensor) -> None:
@@ -97,9 +81,7 @@ class TensorBeams:
 
     def hypotheses(self) -> list[list[Hypothesis]]:
         """As `CtcPrefixBeam.hypotheses`, of each stream."""
-        beam, extra = self._beam, self._beam.extra
-        if self._fusion:
-            extra = extra + beam.end_gain + self._fusion.text_end(beam.context, beam.end_state)
+        beam, extra = self._beam, self._fusion.whole(self._beam)
         scores, order = (beam.total + extra).sort(dim=1, descending=True, stable=True)
         times = torch.where(beam.best_blank > beam.best_token, beam.times_blank, beam.times_token)
         columns = (scores, *(tensor.gather(1, order) for tensor in (extra, beam.tokens, times)))
@@ -128,25 +110,20 @@ class TensorBeams:
         in_beam = is_parent.transpose(1, 2).float() @ repeats.float() > 0
         acoustic = torch.where(repeats, beam.blank.unsqueeze(2), beam.total.unsqueeze(2)) + values.unsqueeze(1)
         acoustic = acoustic.masked_fill(in_beam | (tokens == self._blank_id).unsqueeze(1), _NEVER)
-        extra = beam.extra.unsqueeze(2).expand_as(acoustic)
-        contexts = torch.zeros_like(in_beam, dtype=torch.long)
-        if self._fusion:
-            tried = tokens.unsqueeze(1).expand_as(contexts)
-            contexts, gain = self._fusion.hotword_step(beam.context.unsqueeze(2).expand_as(contexts), tried)
-            extra = extra + gain + torch.where(self._fusion.starts_word[tried], beam.end_gain.unsqueeze(2), 0.0)
+        extra = self._fusion.extended(beam, tokens.unsqueeze(1).expand(-1, size, -1))
         scores = torch.cat([stays.total + stays.extra, (acoustic + extra).flatten(1)], dim=1)
         _, chosen = scores.topk(size, dim=1)
         place = (chosen - size).clamp(min=0)
-        extended = self._extend(
-            beam.at(place // tokens.shape[1]), tokens.gather(1, place % tokens.shape[1]),
-            values.gather(1, place % tokens.shape[1]),
-            *(tensor.flatten(1).gather(1, place) for tensor in (acoustic, extra, contexts)),
-        )  # fmt: skip
+        parents, tried = place // tokens.shape[1], place % tokens.shape[1]
+        acoustic = acoustic.flatten(1).gather(1, place)
+        extended = self._extend(parents, tokens.gather(1, tried), values.gather(1, tried), acoustic)
         after = extended.where(chosen >= size, stays.at(chosen.clamp(max=size - 1)))
         links = len(self._links) * size + torch.arange(size, device=tokens.device)
-        after.times_token = torch.where(after.best_token > _NEVER, links, after.times_token)
-        after.tokens = torch.where(chosen >= size, links, after.tokens)
-        return after
+        return replace(
+            after,
+            times_token=torch.where(after.best_token > _NEVER, links, after.times_token),
+            tokens=torch.where(chosen >= size, links, after.tokens),
+        )
 
     def _stay(self, values: Tensor, tokens: Tensor, repeats: Tensor, is_parent: Tensor) -> _Prefixes:
         """All prefixes after a frame that does not extend them, but may extend their parents to them."""
@@ -177,10 +154,9 @@ class TensorBeams:
             times_before=torch.where(by_parent, came_times, beam.times_before),
         )
 
-    def _extend(
-        self, old: _Prefixes, tokens: Tensor, values: Tensor, acoustic: Tensor, extra: Tensor, contexts: Tensor
-    ) -> _Prefixes:
+    def _extend(self, parents: Tensor, tokens: Tensor, values: Tensor, acoustic: Tensor) -> _Prefixes:
         """Prefixes extended by tokens."""
+        old = self._beam.at(parents)
         never = torch.full_like(acoustic, _NEVER)
         from_blank = (old.last == tokens) | (old.best_blank > old.best_token)
         new = replace(
@@ -195,14 +171,10 @@ class TensorBeams:
             last=tokens,
             digest=old.digest * PRIME + tokens + 1,
             parent_digest=old.digest,
-            extra=extra,
-            context=contexts,
         )
-        if self._fusion:
-            new.lm_state = torch.where(self._fusion.starts_word[tokens], old.end_state, old.lm_state)
-            new.word = self._fusion.longer_word(old.word, tokens)
-            new.end_state, new.end_gain = self._fusion.word_end(new.lm_state, new.word)
-        return new
+        if not self._fusion.active:
+            return new
+        return replace(new, **vars(self._fusion.extend(self._beam, parents, tokens)))
 
 
 def _chain(before: Sequence[int], link: int) -> list[int]:

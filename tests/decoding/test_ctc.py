@@ -129,3 +129,12 @@ def test_results_are_wenets(golden, context: str, compiled: bool) -> None:
         assert [hyp.times for hyp in found] == [tuple(times) for times in wanted["nbest_times"]]
     for found, wanted in zip(CtcGreedySearch(0)(log_probs, lens), expected["ctc_greedy_search"]):
         assert found[0].tokens == tuple(wanted["tokens"])
+
+
+def test_without_a_folder_for_compiled_code_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numba.core import caching
+
+    from wenet_lite.decoding.compilation import compiled
+
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+    assert compiled(lambda x: x + 1)(2) == 3

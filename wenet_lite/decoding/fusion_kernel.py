@@ -7,12 +7,12 @@ more than the work.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from wenet_lite.decoding.compilation import compiled
 from wenet_lite.decoding.fusion import FusionTables, WordTables
 
 
-@njit(cache=True)
+@compiled
 def find(keys: np.ndarray, key: int) -> int:
     """Place of a key among ascending ones, -1 where it is not there."""
     low, high = 0, len(keys)
@@ -25,7 +25,7 @@ def find(keys: np.ndarray, key: int) -> int:
     return low if low < len(keys) and keys[low] == key else -1
 
 
-@njit(cache=True)
+@compiled
 def hotword_next(nodes: np.ndarray, begins: np.ndarray, state: int, token: int) -> int:
     """The hotwords' next state."""
     while state > 0:
@@ -36,7 +36,7 @@ def hotword_next(nodes: np.ndarray, begins: np.ndarray, state: int, token: int) 
     return begins[token]
 
 
-@njit(cache=True)
+@compiled
 def hotword_gain(nodes: np.ndarray, at_boundary: bool, starts_word: bool, state: int, following: int) -> float:
     """What a token earns or loses that leads from a state to the following one."""
     if not at_boundary:
@@ -46,13 +46,13 @@ def hotword_gain(nodes: np.ndarray, at_boundary: bool, starts_word: bool, state:
     return kept + nodes[following].potential - nodes[state].potential
 
 
-@njit(cache=True)
+@compiled
 def hotword_end(nodes: np.ndarray, at_boundary: bool, state: int) -> float:
     """What the end of the text earns: a phrase under way has earned nothing."""
     return (nodes[state].credit if at_boundary else 0.0) - nodes[state].potential
 
 
-@njit(cache=True)
+@compiled
 def lm_step(words: WordTables, state: int, word: int) -> tuple[int, float]:
     """The language model's next state, and log p(word | state)."""
     passed = 0.0
@@ -65,7 +65,7 @@ def lm_step(words: WordTables, state: int, word: int) -> tuple[int, float]:
     return word + 1, passed + words.log_probs[word + 1]
 
 
-@njit(cache=True)
+@compiled
 def word_end(words: WordTables, state: int, word: int) -> tuple[int, float]:
     """The language model's state after the word with this hash, and what its end earns; no word earns nothing."""
     if word == 0 or words.size == 0:
@@ -75,7 +75,7 @@ def word_end(words: WordTables, state: int, word: int) -> tuple[int, float]:
     return following, words.weight * log_prob + words.bonus
 
 
-@njit(cache=True)
+@compiled
 def text_end(tables: FusionTables, context: int, lm_state: int) -> float:
     """What the end of the text earns."""
     earned = hotword_end(tables.nodes, tables.at_boundary, context)

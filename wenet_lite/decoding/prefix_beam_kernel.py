@@ -12,8 +12,8 @@ import math
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit
 
+from wenet_lite.decoding.compilation import compiled
 from wenet_lite.decoding.fusion import PRIME, FusionTables, WordTables
 from wenet_lite.decoding.fusion_kernel import hotword_gain, hotword_next, text_end, word_end
 
@@ -48,7 +48,7 @@ LINK = np.dtype([("before", np.int64), ("value", np.int64)])
 """Entry of linked lists that share their beginnings: `value` after the list that ends in entry `before` (-1: none)."""
 
 
-@njit(cache=True)
+@compiled
 def advance(
     beam: Records,
     values: np.ndarray,
@@ -123,7 +123,7 @@ def advance(
     return beam, used
 
 
-@njit(cache=True)
+@compiled
 def most_probable(log_probs: np.ndarray, tried: int) -> tuple[np.ndarray, np.ndarray]:
     """The tokens to try at each frame: several times as fast as torch's topk on a CPU.
 
@@ -149,7 +149,7 @@ def most_probable(log_probs: np.ndarray, tried: int) -> tuple[np.ndarray, np.nda
     return values, tokens
 
 
-@njit(cache=True)
+@compiled
 def _log_add(a: float, b: float) -> float:
     """log(exp(a) + exp(b))."""
     if a < b:
@@ -157,14 +157,14 @@ def _log_add(a: float, b: float) -> float:
     return a if b == _NEVER else a + math.log1p(math.exp(b - a))
 
 
-@njit(cache=True)
+@compiled
 def _link(links: Records, used: int, before: int, value: int) -> int:
     links[used].before = before
     links[used].value = value
     return used + 1
 
 
-@njit(cache=True)
+@compiled
 def _parent(beam: Records, i: int) -> int:
     """Place of the prefix without its last token, -1 where it is not in the beam."""
     for j in range(len(beam)):
@@ -173,7 +173,7 @@ def _parent(beam: Records, i: int) -> int:
     return _NONE
 
 
-@njit(cache=True)
+@compiled
 def _is_in_beam(beam: Records, parents: np.ndarray, i: int, token: int) -> bool:
     """Whether prefix i extended by a token is in the beam, so that these paths are counted there."""
     found = False
@@ -182,7 +182,7 @@ def _is_in_beam(beam: Records, parents: np.ndarray, i: int, token: int) -> bool:
     return found
 
 
-@njit(cache=True)
+@compiled
 def _stay(
     beam: Records,
     i: int,
@@ -232,7 +232,7 @@ def _stay(
     return used
 
 
-@njit(cache=True)
+@compiled
 def _insert(
     candidates: Records,
     order: np.ndarray,
@@ -260,7 +260,7 @@ def _insert(
     return kept + 1
 
 
-@njit(cache=True)
+@compiled
 def _extend(
     new: Records,
     old: Records,
@@ -287,7 +287,7 @@ def _extend(
     return used
 
 
-@njit(cache=True)
+@compiled
 def _spell(new: Records, old: Records, unit: Records, words: WordTables) -> None:
     """Write of a prefix that a unit extends what its word under way will earn."""
     new.word = old.word * unit.factor + unit.digest
@@ -296,7 +296,7 @@ def _spell(new: Records, old: Records, unit: Records, words: WordTables) -> None
     new.end_state, new.end_gain = word_end(words, new.lm_state, new.word)
 
 
-@njit(cache=True)
+@compiled
 def chain(links: Records, link: int) -> np.ndarray:
     """The values up to a link, first to last."""
     length, place = 0, link
@@ -310,7 +310,7 @@ def chain(links: Records, link: int) -> np.ndarray:
     return values
 
 
-@njit(cache=True)
+@compiled
 def final_extra(beam: Records, tables: FusionTables) -> np.ndarray:
     """What hotwords and language model have added to each prefix if the text ends here; all zero without them."""
     extra = beam["extra"].copy()

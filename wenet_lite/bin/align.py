@@ -14,7 +14,7 @@ _SHOWN = 20
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite align`."""
-    from wenet_lite.decoding.transcript_alignment import ALIGNMENT_FORMATS
+    from wenet_lite.decoding.word_files import WORD_FORMATS
     from wenet_lite.decoding.words import WordTiming
 
     defaults = WordTiming()
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--checkpoint", required=True, type=Path, help="state_dict, such as avg_10.pt")
     parser.add_argument("--data", required=True, type=Path, help="data.list with the transcripts")
     parser.add_argument("--output", required=True, type=Path, help="folder for word times and lists")
-    parser.add_argument("--format", nargs="+", choices=ALIGNMENT_FORMATS, default=["ctm"], help="(default: ctm)")
+    parser.add_argument("--format", nargs="+", choices=WORD_FORMATS, default=["ctm"], help="(default: ctm)")
     parser.add_argument("--lag-ms", type=int, default=defaults.lag_ms, help="of peaks behind sounds (%(default)s)")
     parser.add_argument("--allow-pipes", action="store_true", help="run the commands that the list has for audio")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")

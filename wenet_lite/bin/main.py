@@ -25,6 +25,7 @@ COMMANDS = {
     "tune_lm": "weights of a language model, found on a dev set",
     "rescore_nbest": "reorder n-best lists by a language model",
     "align": "word times of known transcripts, and which transcripts do not fit their audio",
+    "calibrate": "turn confidences of recognised words into probabilities, by a dev set",
     "score": "word error rate, as Kaldi's compute-wer prints it",
     "report": "table of a run's results",
     "export": "write a model directory with the TorchScript model, or one of WeNet",

@@ -27,10 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from wenet_lite.data.manifest import read_manifest
     from wenet_lite.decoding.batch_recognizer import BatchRecognizer
+    from wenet_lite.decoding.calibration import read_calibration
     from wenet_lite.decoding.fusion_files import load_fusion
     from wenet_lite.decoding.part_files import PartFolder
     from wenet_lite.decoding.recognition import ListRecognizer
-    from wenet_lite.decoding.results import write_results
+    from wenet_lite.decoding.results import WordOutput, write_results
     from wenet_lite.distributed import World, gather_objects, leave, process_group
     from wenet_lite.experiment import read_experiment
     from wenet_lite.model.context import context_warnings
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     config = read_experiment(args.exp_dir / "train.yaml")
     options = _options(args, config)
+    words = WordOutput(tuple(args.words), read_calibration(args.calibration) if args.calibration else None)
     device = choose_device(args.device, World.from_environment().local_rank)
     loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
     if device.type == "cpu" and options.dtype == "float32":
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         gather_objects(None, world)
         if world.is_main:
             rejected = dict(manifest.rejected)
-            summary = write_results(list(parts.parts()), rejected, options, recognizer.frame_ms, args.result_dir)
+            summary = write_results(list(parts.parts()), rejected, options, recognizer.frame_ms, args.result_dir, words)
             parts.remove()
             for mode, factor in summary.real_time_factor.items():
                 text = args.result_dir / options.folder(mode) / "text"
@@ -82,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     from wenet_lite.decoding.options import DECODING_MODES, DecodingOptions
+    from wenet_lite.decoding.word_files import WORD_FORMATS
+    from wenet_lite.decoding.words import WordTiming
 
     defaults = DecodingOptions()
     parser = command.Parser(prog="recognize", description=__doc__)
@@ -99,6 +103,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--length-penalty", type=float, default=defaults.length_penalty, help="(%(default)s)")
     parser.add_argument("--joint-ctc-weight", type=float, default=defaults.joint_ctc_weight, help="(%(default)s)")
     parser.add_argument("--blank-penalty", type=float, default=defaults.blank_penalty, help="(%(default)s)")
+    parser.add_argument("--words", nargs="+", choices=WORD_FORMATS, default=[], help="write words with times (none)")
+    parser.add_argument("--calibration", type=Path, metavar="JSON", help="of their confidences, by calibrate (none)")
+    parser.add_argument("--lag-ms", type=int, default=WordTiming().lag_ms, help="of peaks behind sounds (%(default)s)")
     parser.add_argument("--lm", type=Path, metavar="ARPA", help="n-gram language model of words, .gz too")
     parser.add_argument("--lm-weights", type=Path, metavar="JSON", help="its weights, as tune_lm has written them")
     parser.add_argument("--lm-weight", type=float, help=f"of its natural log ({defaults.lm_weight})")
@@ -123,6 +130,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.num_workers < 0:
         parser.error("--num-workers must not be negative")
+    if args.calibration and not args.words:
+        parser.error("--calibration is of the confidences of --words")
     return args
 
 
@@ -155,6 +164,8 @@ def _options(args: argparse.Namespace, config: ExperimentConfig) -> RecognitionO
             "dtype": args.dtype,
             "max_segment_seconds": args.max_segment_seconds,
             "max_frames": args.max_frames,
+            "words": bool(args.words),
+            "timing": {"lag_ms": args.lag_ms},
         },
     )
 

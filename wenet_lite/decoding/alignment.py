@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,10 @@ class TokenSpan:
     start: int
     end: int
     log_probs: tuple[float, ...]
+
+    def later(self, frames: int) -> TokenSpan:
+        """The same in a recording that begins `frames` encoder frames before."""
+        return replace(self, start=self.start + frames, end=self.end + frames)
 
 
 @dataclass(frozen=True)

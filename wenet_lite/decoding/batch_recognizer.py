@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from wenet_lite.decoding.alignment import Alignment, CtcAligner
 from wenet_lite.decoding.chunked_encoder import encode_by_chunks
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.fusion import NO_FUSION, Fusion
@@ -20,7 +21,7 @@ from wenet_lite.features.fbank import FRAME_SHIFT, SAMPLE_RATE, Fbank
 from wenet_lite.model.asr_model import AsrModel
 
 Hypotheses = dict[DecodingMode, list[Hypothesis]]
-"""Of one utterance, for each mode, best first."""
+"""Of one utterance, for each mode, best first; the best has spans where the options ask for words."""
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Work:
     Attributes:
         audio_seconds: recognised.
         frames, padded_frames: feature frames encoded, without and with padding.
-        seconds: of each mode: features, encoder and its own search.
+        seconds: of each mode: features, encoder, its own search and alignment.
         wall_seconds: from the end of the work before to the end of this, reading included.
     """
 
@@ -42,7 +43,7 @@ class Work:
 
 
 class BatchRecognizer:
-    """Features, one encoder pass, and all searches over it; keeps account of the work.
+    """Features, one encoder pass, all searches over it and the alignment of what they find; keeps account of the work.
 
     Args:
         model, fbank: in eval mode, on `device`.
@@ -65,6 +66,7 @@ class BatchRecognizer:
             raise ConfigError(f"{torch.cuda.get_device_name(device)} has no bfloat16", cure="take float16 or float32")
         self.model, self.fbank, self.options, self.device = model, fbank, options, device
         self._decoder = Decoder(model, options.decoding, fusion)
+        self._aligner = CtcAligner(model.blank_id)
         self._encoder_seconds = 0.0
         self._taken = time.perf_counter()
         self.work = Work()
@@ -113,6 +115,8 @@ class BatchRecognizer:
         """Search (batch, frames, dim) with (batch,) valid frames; returns the hypotheses of each utterance."""
         with self.autocast():
             found = self._decoder(encoder_out, lens, modes)
+            if self.options.words:
+                self._align(encoder_out, lens, found)
         return [{mode: found[mode][i] for mode in modes} for i in range(len(lens))]
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -135,6 +139,18 @@ class BatchRecognizer:
         self._decoder.seconds.clear()
         self._encoder_seconds, self._taken, self.work = 0.0, now, Work()
         return work
+
+    def _align(self, encoder_out: Tensor, lens: Tensor, found: dict[DecodingMode, list[list[Hypothesis]]]) -> None:
+        """Give the best hypotheses spans; the posteriors are those of CTC alone, without penalties."""
+        log_probs = self.model.ctc_log_probs(encoder_out)
+        for mode, nbests in found.items():
+            started = time.perf_counter()
+            alignments = self._aligner(log_probs, lens, [nbest[0].tokens for nbest in nbests])
+            for nbest, alignment in zip(nbests, alignments):
+                best = nbest[0]
+                spans = alignment.spans if isinstance(alignment, Alignment) else (None,) * len(best.tokens)
+                nbest[0] = replace(best, spans=spans)
+            self._decoder.seconds[mode] = self._decoder.seconds.get(mode, 0.0) + time.perf_counter() - started
 
     def _encode(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
         encoder, options = self.model.encoder, self.options

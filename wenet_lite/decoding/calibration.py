@@ -74,7 +74,9 @@ def fit_calibration(evidence: Sequence[Evidence], correct: Sequence[bool]) -> Ca
         ConfigError: if all words are right, or all are wrong, or an n-best share is missing.
     """
     if len(set(correct)) < 2:
-        raise ConfigError("confidence is calibrated on words of which some are right and some are wrong")
+        raise ConfigError(
+            "confidence is calibrated on words of which some are right and some are wrong", cure="take a larger dev set"
+        )
     if any(word.nbest_share is None for word in evidence):
         raise ConfigError("confidence is calibrated on words with n-best shares")
     rows = _rows(evidence)

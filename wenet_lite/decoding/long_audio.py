@@ -32,7 +32,7 @@ class _Heard:
     """A recognised segment.
 
     Attributes:
-        hyps: its hypotheses; times count from the segment's start.
+        hyps: its hypotheses; times and spans count from the segment's start.
         start: its first encoder frame.
         shared, length: encoder frames that the segment before has heard too, and all of its own.
     """
@@ -68,7 +68,7 @@ class LongAudioRecognizer:
             source: the recording.
             start_s, end_s: the span, in seconds.
         Returns:
-            for each mode one hypothesis; `score` is the sum of the segments', times count from the span's start.
+            for each mode one hypothesis; `score` is the sum of the segments', frames count from the span's start.
         Raises:
             AudioError: if the audio cannot be read to its end.
         """
@@ -81,8 +81,7 @@ class LongAudioRecognizer:
                 hyp = heard.hyps[mode][0]
                 if len(hyp.times) < len(hyp.tokens):
                     hyp, has_times[mode] = give_times(hyp, reference, 0, heard.length), False
-                moved = replace(hyp, times=tuple(heard.start + frame for frame in hyp.times))
-                joined[mode] = stitch(before, moved, heard.start, heard.start + heard.shared)
+                joined[mode] = stitch(before, _later(hyp, heard.start), heard.start, heard.start + heard.shared)
             _trim_heap()
         return {mode: [hyp if has_times[mode] else replace(hyp, times=())] for mode, hyp in joined.items()}
 
@@ -159,6 +158,15 @@ class LongAudioRecognizer:
 
 def _heard(segment: Segment, hyps: Hypotheses, unit: int) -> _Heard:
     return _Heard(hyps, segment.start // unit, segment.shared // unit, len(segment.samples) // unit)
+
+
+def _later(hyp: Hypothesis, frames: int) -> Hypothesis:
+    """A segment's hypothesis in the recording, where it begins after `frames`."""
+    return replace(
+        hyp,
+        times=tuple(frames + frame for frame in hyp.times),
+        spans=tuple(span and span.later(frames) for span in hyp.spans),
+    )
 
 
 def _trim_heap() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from wenet_lite.decoding.hotwords import DEFAULT_SCORE
+
+if TYPE_CHECKING:
+    from wenet_lite.decoding.alignment import TokenSpan
 
 DecodingMode = Literal[
     "ctc_greedy_search", "ctc_prefix_beam_search", "attention", "attention_rescoring", "joint_ctc_attention"
@@ -54,10 +57,12 @@ class Hypothesis:
         tokens: unit ids, without start and end symbol.
         score: natural log; its meaning is the search's.
         times: encoder frame of each token's CTC peak; none where the search has no alignment.
-    extra: the part of `score` that hotwords and a language model have added.
+        extra: the part of `score` that hotwords and a language model have added.
+        spans: where the audio has each token, by forced alignment, None where that fails; empty unless asked for.
     """
 
     tokens: tuple[int, ...]
     score: float
     times: tuple[int, ...] = ()
     extra: float = 0.0
+    spans: tuple[TokenSpan | None, ...] = ()

@@ -6,16 +6,18 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from wenet_lite.decoding.batch_recognizer import Work
+from wenet_lite.decoding.recognized_words import RecognizedWord, word_from_tree
+from wenet_lite.decoding.words import UntimedWord
 from wenet_lite.errors import ConfigError
 
 _LOG = logging.getLogger(__name__)
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,15 @@ class RecognizedUtterance:
     key: utterance id.
     nbest: for each mode the entries of `nbest.jsonl`, best first.
     reason: why it could not be heard, or None.
+    duration_s: seconds that were heard.
+    words: for each mode those of the best hypothesis; nothing where words were not asked for.
     """
 
     key: str
     nbest: dict[str, list[dict[str, Any]]]
     reason: str | None = None
+    duration_s: float = 0.0
+    words: dict[str, list[RecognizedWord | UntimedWord]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,9 @@ class PartWriter:
 
 def read_utterance(line: bytes) -> RecognizedUtterance:
     """The utterance of a line at one of `Part.offsets`."""
-    return RecognizedUtterance(**json.loads(line))
+    tree = json.loads(line)
+    tree["words"] = {mode: list(map(word_from_tree, words)) for mode, words in tree["words"].items()}
+    return RecognizedUtterance(**tree)
 
 
 def _header(fingerprint: str) -> dict[str, Any]:

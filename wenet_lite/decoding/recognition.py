@@ -20,7 +20,9 @@ from wenet_lite.decoding.long_audio import LongAudioRecognizer
 from wenet_lite.decoding.options import Hypothesis
 from wenet_lite.decoding.part_files import PartFolder, RecognizedUtterance
 from wenet_lite.decoding.recognition_options import RecognitionOptions
+from wenet_lite.decoding.recognized_words import RecognizedWord, recognized_words
 from wenet_lite.decoding.results import empty
+from wenet_lite.decoding.words import UntimedWord
 from wenet_lite.distributed import World
 from wenet_lite.errors import AudioError
 from wenet_lite.features.fbank import SAMPLE_RATE
@@ -75,7 +77,7 @@ class ListRecognizer:
 
     def __init__(self, recognizer: BatchRecognizer, tokenizer: Tokenizer, manifest: Manifest) -> None:
         self._recognizer, self._tokenizer, self._manifest = recognizer, tokenizer, manifest
-        self._options = recognizer.options
+        self._options, self._units = recognizer.options, list(tokenizer.units)
         self.plan = RecognitionPlan.of(manifest, self._options)
 
     def __call__(self, parts: PartFolder, done: set[int], world: World, num_workers: int) -> None:
@@ -87,16 +89,24 @@ class ListRecognizer:
             world: this rank among others.
             num_workers: processes that read audio ahead.
         """
+        with parts.writer(world.rank) as writer:
+            self._recognizer.take_work()
+            for number, utterances in self.recognized(done, world, num_workers):
+                writer.add(number, utterances, self._recognizer.take_work())
+
+    def recognized(
+        self, done: set[int], world: World, num_workers: int
+    ) -> Iterator[tuple[int, list[RecognizedUtterance]]]:
+        """Recognise what is not `done`, as above; gives number and utterances of each batch."""
         numbers = self.plan.share(done, world)
         total = sum(self.plan.frames[number] for number in numbers)
-        shown = tqdm(total=total // FRAMES_PER_S, unit="s of audio", disable=None if world.is_main else True)
-        with parts.writer(world.rank) as writer, shown:
-            self._recognizer.take_work()
-            for number, utterances in self._recognized(numbers, num_workers):
-                writer.add(number, utterances, self._recognizer.take_work())
+        disable = None if world.is_main else True
+        with tqdm(total=total // FRAMES_PER_S, unit="s of audio", disable=disable) as shown:
+            for number, utterances in self._batches(numbers, num_workers):
+                yield number, utterances
                 shown.update(self.plan.frames[number] // FRAMES_PER_S)
 
-    def _recognized(self, numbers: Sequence[int], num_workers: int) -> Iterator[tuple[int, list[RecognizedUtterance]]]:
+    def _batches(self, numbers: Sequence[int], num_workers: int) -> Iterator[tuple[int, list[RecognizedUtterance]]]:
         """Number and utterances of each batch."""
         num_short = len(self.plan.batches)
         short = [number for number in numbers if number < num_short]
@@ -112,14 +122,15 @@ class ListRecognizer:
         failed = dict(batch.failed)
         utterances = []
         if batch.keys:
-            self._recognizer.work.audio_seconds += float(batch.num_samples.sum()) / SAMPLE_RATE
+            seconds = [samples / SAMPLE_RATE for samples in batch.num_samples.tolist()]
+            self._recognizer.work.audio_seconds += sum(seconds)
             batch = batch.to(self._recognizer.device)
             found = self._recognizer(batch.waveforms, batch.num_samples, self._options.modes)
-            for key, hyps in zip(batch.keys, found):
+            for key, duration_s, hyps in zip(batch.keys, seconds, found):
                 if hyps is None:
                     failed[key] = "is too short to be heard"
                 else:
-                    utterances.append(self._utterance(key, hyps))
+                    utterances.append(self._utterance(key, duration_s, hyps))
         return utterances + [empty(key, reason, self._options) for key, reason in failed.items()]
 
     def _long(self, indices: Sequence[int]) -> Iterator[RecognizedUtterance]:
@@ -133,12 +144,21 @@ class ListRecognizer:
             try:
                 if isinstance(source, AudioError):
                     raise source
-                yield self._utterance(utterance.key, recognizer(source, utterance.start, utterance.end))
+                hyps = recognizer(source, utterance.start, utterance.end)
+                yield self._utterance(utterance.key, float(self._manifest.seconds[index]), hyps)
             except AudioError as error:
                 yield empty(utterance.key, str(error), self._options)
 
-    def _utterance(self, key: str, hyps: Hypotheses) -> RecognizedUtterance:
-        return RecognizedUtterance(key, {mode: [self._entry(hyp) for hyp in found] for mode, found in hyps.items()})
+    def _utterance(self, key: str, duration_s: float, hyps: Hypotheses) -> RecognizedUtterance:
+        return RecognizedUtterance(
+            key,
+            {mode: [self._entry(hyp) for hyp in nbest] for mode, nbest in hyps.items()},
+            duration_s=duration_s,
+            words={mode: self._words(nbest, duration_s) for mode, nbest in hyps.items()} if self._options.words else {},
+        )
+
+    def _words(self, nbest: Sequence[Hypothesis], duration_s: float) -> list[RecognizedWord | UntimedWord]:
+        return recognized_words(nbest, self._units, self._recognizer.frame_ms, duration_s, self._options.timing)
 
     def _entry(self, hyp: Hypothesis) -> dict[str, Any]:
         return {"text": self._tokenizer.decode(hyp.tokens), "score": round(hyp.score, 4), "times": hyp.times}

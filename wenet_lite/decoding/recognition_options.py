@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions
+from wenet_lite.decoding.words import WordTiming
 from wenet_lite.errors import DataError
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -30,6 +31,8 @@ class RecognitionOptions:
     max_segment_seconds: longer utterances are recognised in segments. The default is the longest that training takes
         unless told otherwise (`BatchConfig.max_frames_per_utterance`).
     max_frames: padded feature frames a batch holds at most.
+    words: whether the best hypotheses are aligned.
+    timing: how words lie around CTC's peaks.
     """
 
     modes: tuple[DecodingMode, ...]
@@ -42,6 +45,8 @@ class RecognitionOptions:
     dtype: Precision = "float32"
     max_segment_seconds: float = 40.0
     max_frames: int = 12000
+    words: bool = False
+    timing: WordTiming = field(default_factory=WordTiming)
 
     def __post_init__(self) -> None:
         if self.streaming and self.chunk_size < 1:

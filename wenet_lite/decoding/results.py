@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from wenet_lite.decoding.calibration import Calibration
 from wenet_lite.decoding.options import DecodingMode
 from wenet_lite.decoding.part_files import Part, RecognizedUtterance, read_utterance
 from wenet_lite.decoding.recognition_options import RecognitionOptions
+from wenet_lite.decoding.word_files import WordFiles, WordFormat
+from wenet_lite.decoding.word_formats import TimedUtterance
+from wenet_lite.decoding.words import UntimedWord
 
 _LOG = logging.getLogger(__name__)
 _FILES = ("nbest.jsonl", "decode.json", "text")
@@ -24,7 +28,7 @@ class Summary:
     num_utterances, num_failed: in the results, and of these with an empty hypothesis and a reason.
     audio_seconds: recognised.
     padding: part of the encoded feature frames that was padding.
-    real_time_factor: of each mode: features, encoder and its own search, as a part of the audio's length.
+    real_time_factor: of each mode: features, encoder, its own search and alignment, as a part of the audio's length.
     hours_per_hour, utterances_per_second: of all ranks together, reading included.
     """
 
@@ -37,14 +41,26 @@ class Summary:
     utterances_per_second: float
 
 
+@dataclass(frozen=True)
+class WordOutput:
+    """Attributes:
+    formats: in which words are written.
+    calibration: of their confidences; None leaves these raw.
+    """
+
+    formats: tuple[WordFormat, ...] = ()
+    calibration: Calibration | None = None
+
+
 def write_results(
     parts: Sequence[Part],
     rejected: Mapping[str, str],
     options: RecognitionOptions,
     frame_ms: int,
     result_dir: Path,
+    words: WordOutput,
 ) -> Summary:
-    """Write `text` (sorted by id), `nbest.jsonl` and `decode.json` of each mode, by rename.
+    """Write `text` (sorted by id), `nbest.jsonl`, `decode.json` and words of each mode, by rename.
 
     Args:
         parts: of all ranks.
@@ -52,15 +68,19 @@ def write_results(
         options: of the decode.
         frame_ms: milliseconds an encoder frame.
         result_dir: holds the folders of the modes.
+        words: how those of the best hypotheses are written.
     """
     folders = {mode: result_dir / options.folder(mode) for mode in options.modes}
     num_utterances = num_failed = 0
     with ExitStack() as stack:
         outputs: dict[DecodingMode, list[TextIO]] = {}
+        word_files: dict[DecodingMode, WordFiles] = {}
+        untimed = dict.fromkeys(options.modes, 0)
         for mode, folder in folders.items():
             folder.mkdir(parents=True, exist_ok=True)
             paths = [_temporary(folder, name) for name in ("text", "nbest.jsonl")]
             outputs[mode] = [stack.enter_context(path.open("w", encoding="utf-8")) for path in paths]
+            word_files[mode] = stack.enter_context(WordFiles(folder, words.formats))
         for utterance in _merged(parts, rejected, options):
             num_utterances += 1
             if utterance.reason is not None:
@@ -69,9 +89,15 @@ def write_results(
             for mode, (texts, nbests) in outputs.items():
                 texts.write(f"{utterance.key} {utterance.nbest[mode][0]['text']}".rstrip() + "\n")
                 nbests.write(_nbest_line(utterance, mode))
+                timed = _timed(utterance, mode, words.calibration)
+                word_files[mode].add(timed)
+                untimed[mode] += len(timed.words) - len(timed.timed)
+    for mode, count in untimed.items():
+        if count:
+            _LOG.warning("%s: %d words have no times: more units than frames", folders[mode], count)
     summary = _summary(parts, options, num_utterances, num_failed)
     for mode, folder in folders.items():
-        tree = _decode_json(summary, mode, options, frame_ms)
+        tree = _decode_json(summary, mode, options, words, frame_ms)
         _temporary(folder, "decode.json").write_text(json.dumps(tree) + "\n", encoding="utf-8")
         for name in _FILES:
             _temporary(folder, name).replace(folder / name)
@@ -102,13 +128,21 @@ def empty(key: str, reason: str, options: RecognitionOptions) -> RecognizedUtter
     return RecognizedUtterance(key, dict.fromkeys(options.modes, nothing), reason)
 
 
+def _timed(utterance: RecognizedUtterance, mode: DecodingMode, calibration: Calibration | None) -> TimedUtterance:
+    found = utterance.words.get(mode, [])
+    words = tuple(word if isinstance(word, UntimedWord) else word.judged(calibration) for word in found)
+    return TimedUtterance(utterance.key, utterance.duration_s, words)
+
+
 def _nbest_line(utterance: RecognizedUtterance, mode: DecodingMode) -> str:
     reason = {} if utterance.reason is None else {"reason": utterance.reason}
     tree = {"schema": 1, "key": utterance.key, "nbest": utterance.nbest[mode], **reason}
     return json.dumps(tree, ensure_ascii=False) + "\n"
 
 
-def _decode_json(summary: Summary, mode: DecodingMode, options: RecognitionOptions, frame_ms: int) -> dict[str, object]:
+def _decode_json(
+    summary: Summary, mode: DecodingMode, options: RecognitionOptions, words: WordOutput, frame_ms: int
+) -> dict[str, object]:
     return {
         "schema": 1,
         "mode": mode,
@@ -120,6 +154,8 @@ def _decode_json(summary: Summary, mode: DecodingMode, options: RecognitionOptio
         "beam_size": options.decoding.beam_size,
         "lm": options.lm,
         "hotwords": options.hotwords,
+        "words": words.formats,
+        "calibrated": words.calibration is not None,
         "real_time_factor": round(summary.real_time_factor[mode], 5),
         "padding": round(summary.padding, 4),
         "speed": {

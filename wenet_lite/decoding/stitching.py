@@ -25,7 +25,7 @@ def stitch(left: Hypothesis, right: Hypothesis, first: int, last: int) -> Hypoth
         right: of the audio behind.
         first, last: encoder frames that both have heard; equal where they meet.
     Returns:
-        the joined tokens and times; `score` is the sum of both.
+        the joined tokens, times and spans; `score` is the sum of both.
     """
     middle = (first + last) / 2
     tail, head = bisect_left(left.times, first), bisect_left(right.times, last)
@@ -42,7 +42,10 @@ def stitch(left: Hypothesis, right: Hypothesis, first: int, last: int) -> Hypoth
     else:
         keep, skip = bisect_left(left.times, middle), bisect_left(right.times, middle)
     return Hypothesis(
-        left.tokens[:keep] + right.tokens[skip:], left.score + right.score, left.times[:keep] + right.times[skip:]
+        left.tokens[:keep] + right.tokens[skip:],
+        left.score + right.score,
+        left.times[:keep] + right.times[skip:],
+        spans=left.spans[:keep] + right.spans[skip:],
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -16,14 +15,12 @@ from wenet_lite.decoding.confidence import word_evidence
 from wenet_lite.decoding.ctc_greedy import CtcGreedySearch
 from wenet_lite.decoding.posteriors import PosteriorReader
 from wenet_lite.decoding.suspicion import Suspicion, gap_per_frame, ranked, suspicion, suspicious_score
-from wenet_lite.decoding.word_formats import TimedUtterance, to_ctm, to_json, to_textgrid
+from wenet_lite.decoding.word_files import WordFiles, WordFormat
+from wenet_lite.decoding.word_formats import TimedUtterance
 from wenet_lite.decoding.words import WordTiming, timed_words, word_spans
 from wenet_lite.features.fbank import SAMPLE_RATE, Fbank
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.text.tokenizer import Tokenizer
-
-AlignmentFormat = Literal["ctm", "json", "textgrid"]
-ALIGNMENT_FORMATS: tuple[AlignmentFormat, ...] = get_args(AlignmentFormat)
 
 
 @dataclass(frozen=True)
@@ -107,25 +104,19 @@ class TranscriptAligner:
         return TimedUtterance(key, duration_s, words), judged
 
 
-def write_alignments(result: AlignedTranscripts, formats: tuple[AlignmentFormat, ...], output: Path) -> None:
+def write_alignments(result: AlignedTranscripts, formats: tuple[WordFormat, ...], output: Path) -> None:
     """Write word times and lists, each file by rename.
 
     Args:
         result: of a list.
-        formats: `words.ctm`, `words.jsonl`, and `textgrid/<id>.TextGrid` (`/` of an id becomes `%2F`).
+        formats: of the word times, see `WordFiles`.
         output: the folder; receives `ranking.tsv` (id, score, reason), of which `suspicious.tsv` is the head, and
             `unaligned.tsv` (id, reason), too.
     """
     output.mkdir(parents=True, exist_ok=True)
-    if "ctm" in formats:
-        _write(output / "words.ctm", "".join(map(to_ctm, result.utterances)))
-    if "json" in formats:
-        _write(output / "words.jsonl", "".join(map(to_json, result.utterances)))
-    if "textgrid" in formats:
-        (output / "textgrid").mkdir(exist_ok=True)
-        for each in result.utterances:
-            name = each.key.replace("/", "%2F")
-            _write(output / "textgrid" / f"{name}.TextGrid", to_textgrid(each))
+    with WordFiles(output, formats) as files:
+        for utterance in result.utterances:
+            files.add(utterance)
     for name, suspicions in (("ranking.tsv", result.suspicions), ("suspicious.tsv", result.suspicious)):
         _write(output / name, "".join(f"{each.key}\t{each.score:.3f}\t{each.reason}\n" for each in suspicions))
     _write(output / "unaligned.tsv", "".join(f"{key}\t{reason}\n" for key, reason in result.unaligned))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from wenet_lite.decoding.words import Word, join_words
+from wenet_lite.decoding.words import UntimedWord, Word, join_words
 
 SCHEMA = 1
 
@@ -14,37 +14,44 @@ SCHEMA = 1
 class TimedUtterance:
     """Attributes:
     key: utterance id.
-    duration_s: seconds of audio.
+    duration_s: seconds of audio; 0 where it could not be heard.
     words: in order, none over the next.
     """
 
     key: str
     duration_s: float
-    words: tuple[Word, ...]
+    words: tuple[Word | UntimedWord, ...]
+
+    @property
+    def timed(self) -> list[Word]:
+        """The words that have times."""
+        return [word for word in self.words if isinstance(word, Word)]
 
 
 def to_json(utterance: TimedUtterance) -> str:
-    """One line of JSON: schema, key, duration, text and words; times in seconds."""
-    words = [
-        {"word": word.text, "start": word.start_s, "end": word.end_s, "confidence": round(word.confidence, 4)}
-        for word in utterance.words
-    ]
+    """One line of JSON: schema, key, duration, text and words; times in seconds, null for words without."""
     tree = {
         "schema": SCHEMA,
         "key": utterance.key,
         "duration": utterance.duration_s,
         "text": join_words([word.text for word in utterance.words]),
-        "words": words,
+        "words": [_entry(word) for word in utterance.words],
     }
     return json.dumps(tree, ensure_ascii=False) + "\n"
 
 
+def _entry(word: Word | UntimedWord) -> dict[str, str | float | None]:
+    if isinstance(word, UntimedWord):
+        return {"word": word.text, "start": None, "end": None, "confidence": None}
+    return {"word": word.text, "start": word.start_s, "end": word.end_s, "confidence": round(word.confidence, 4)}
+
+
 def to_ctm(utterance: TimedUtterance, channel: str = "1") -> str:
-    """A line a word: `<file> <channel> <start> <duration> <word> <confidence>`, as NIST's sclite reads it."""
+    """A line a word with times, for NIST's sclite: `<file> <channel> <start> <duration> <word> <confidence>`."""
     lines = [
         f"{utterance.key} {channel} {word.start_s:.3f} {word.end_s - word.start_s:.3f} {word.text} "
         f"{word.confidence:.4f}\n"
-        for word in utterance.words
+        for word in utterance.timed
     ]
     return "".join(lines)
 
@@ -53,7 +60,7 @@ def to_textgrid(utterance: TimedUtterance) -> str:
     """Praat's long text format with one interval tier, `words`; silence has empty intervals."""
     intervals: list[tuple[float, float, str]] = []
     now = 0.0
-    for word in utterance.words:
+    for word in utterance.timed:
         if word.start_s > now:
             intervals.append((now, word.start_s, ""))
         intervals.append((word.start_s, word.end_s, word.text))

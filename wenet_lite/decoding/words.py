@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from wenet_lite.decoding.alignment import TokenSpan
-from wenet_lite.text.tokenizer import WORD_START
+from wenet_lite.text.tokenizer import BLANK, SOS_EOS, WORD_START
+
+if TYPE_CHECKING:
+    from wenet_lite.decoding.alignment import TokenSpan
 
 _IDEOGRAPH = "[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 _STARTS_CJK = re.compile(_IDEOGRAPH)
 _ENDS_CJK = re.compile(f"{_IDEOGRAPH}$")
+_WORD = re.compile(f"{_IDEOGRAPH}|(?:(?!{_IDEOGRAPH})\\S)+")
+_SILENT = (BLANK, SOS_EOS)
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,28 @@ class Word:
     start_s: float
     end_s: float
     confidence: float
+
+
+@dataclass(frozen=True)
+class UntimedWord:
+    """A word that no alignment has placed.
+
+    Attributes:
+        text: as the units spell it.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
+class SpelledWord:
+    """Attributes:
+    text: as the units spell it.
+    positions: of its tokens among those of the utterance; a unit `▁` that stands alone is no part of a word.
+    """
+
+    text: str
+    positions: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -58,32 +85,38 @@ class WordTiming:
             raise ValueError("lag_ms and max_tail_frames must not be negative")
 
 
-def word_spans(tokens: Sequence[TokenSpan], units: Sequence[str]) -> list[WordSpan]:
+def spelled_words(tokens: Sequence[int], units: Sequence[str]) -> list[SpelledWord]:
     """Group tokens to words.
 
     A word begins at a unit that begins with `▁`, and at each unit that begins, or follows one that ends, with a
     Chinese character or kana: such a unit is a word of its own.
 
     Args:
-        tokens: of one utterance, in order.
+        tokens: unit ids of one utterance, in order.
         units: text of each id, as `Tokenizer.units` lists them.
     """
-    words: list[list[TokenSpan]] = []
+    words: list[list[int]] = []
     texts: list[str] = []
     begins = True
-    for token in tokens:
-        piece = units[token.token]
+    for position, token in enumerate(tokens):
+        piece = units[token]
         text = piece.removeprefix(WORD_START)
         begins = begins or piece != text
-        if not text:
+        if not text or piece in _SILENT:
             continue
         if begins or _STARTS_CJK.match(text) or _ENDS_CJK.search(texts[-1]):
             words.append([])
             texts.append("")
-        words[-1].append(token)
+        words[-1].append(position)
         texts[-1] += text
         begins = False
-    return [WordSpan(text, tuple(word)) for text, word in zip(texts, words)]
+    return [SpelledWord(text, tuple(positions)) for text, positions in zip(texts, words)]
+
+
+def word_spans(tokens: Sequence[TokenSpan], units: Sequence[str]) -> list[WordSpan]:
+    """Group aligned tokens of one utterance to words, as `spelled_words` does."""
+    words = spelled_words([token.token for token in tokens], units)
+    return [WordSpan(word.text, tuple(tokens[i] for i in word.positions)) for word in words]
 
 
 def timed_words(
@@ -126,3 +159,8 @@ def join_words(texts: Sequence[str]) -> str:
         glued = not line or (_ENDS_CJK.search(line) and _STARTS_CJK.match(text))
         line += text if glued else f" {text}"
     return line
+
+
+def split_words(line: str) -> list[str]:
+    """Words of a line of text; each Chinese character or kana is one."""
+    return _WORD.findall(line)

@@ -106,6 +106,22 @@ def test_a_stream_of_any_length_is_heard_as_a_whole(toy: Toy, tmp_path: Path) ->
     assert found.score == pytest.approx(whole.score, rel=1e-4)
 
 
+@pytest.mark.parametrize("chunks", [{}, {"chunk_size": 4, "num_left_chunks": 2}])
+def test_words_have_their_times_in_the_recording(toy: Toy, tmp_path: Path, chunks: dict[str, int]) -> None:
+    """Greedy search hears CTC's best path, so the alignment of its tokens has their peaks."""
+    exp_dir = make_untrained(toy, tmp_path)
+    config = read_experiment(exp_dir / "train.yaml")
+    loaded = load_model(ModelDescription(config.features, config.model), exp_dir / "model.pt", exp_dir)
+    samples, _ = song(40, pauses=True)
+    soundfile.write(tmp_path / "song.wav", samples, 16000, "FLOAT")
+    wanted = options(max_segment_seconds=8.0, words=True, **chunks)
+    recognizer = LongAudioRecognizer(BatchRecognizer(loaded.model, loaded.fbank, wanted, torch.device("cpu")))
+    (found,) = recognizer(AudioFile(str(tmp_path / "song.wav")), None, None)["ctc_greedy_search"]
+    spans = [span for span in found.spans if span is not None]
+    assert len(found.tokens) > 50 and [span.token for span in spans] == list(found.tokens)
+    assert all(span.start <= time < span.end for span, time in zip(spans, found.times))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("chunks", [(), ("--chunk-size", "8", "--left-chunks", "4")])
 def test_memory_does_not_grow_with_the_recording(toy: Toy, tmp_path: Path, chunks: tuple[str, ...]) -> None:

@@ -5,6 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wenet_lite.decoding.alignment import TokenSpan
 from wenet_lite.decoding.options import Hypothesis
 from wenet_lite.decoding.stitching import alignment, give_times, stitch
 
@@ -79,3 +80,11 @@ def test_the_alignment_is_a_longest_common_subsequence(left: list[int], right: l
         if some in itertools.combinations(right, n)
     )
     assert len(pairs) == longest
+
+
+def test_a_token_keeps_its_span() -> None:
+    spans = [TokenSpan(token, 10 * token, 10 * token + 2, (-0.1, -0.1)) for token in range(3, 9)]
+    left = Hypothesis((3, 4, 5, 6, 7), -1.0, (30, 40, 50, 60, 70), spans=tuple(spans[:5]))
+    right = Hypothesis((6, 7, 8), -1.0, (60, 70, 80), spans=tuple(spans[3:]))
+    joined = stitch(left, right, 55, 75)
+    assert joined.tokens == (3, 4, 5, 6, 7, 8) and joined.spans == tuple(spans)

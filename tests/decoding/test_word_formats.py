@@ -7,7 +7,7 @@ import pytest
 
 from wenet_lite.decoding.subtitles import CueLimits, cues, to_srt, to_vtt
 from wenet_lite.decoding.word_formats import TimedUtterance, to_ctm, to_json, to_textgrid
-from wenet_lite.decoding.words import Word
+from wenet_lite.decoding.words import UntimedWord, Word
 
 WORDS = (
     Word("HELLO", 0.12, 0.48, 0.98765),
@@ -34,6 +34,14 @@ def test_ctm_has_six_fields_a_line_and_the_duration_fourth() -> None:
         assert float(start) == word.start_s and float(duration) == pytest.approx(word.end_s - word.start_s)
         assert 0 <= float(confidence) <= 1
     assert to_ctm(TimedUtterance("x", 1.0, ())) == ""
+
+
+def test_a_word_without_times_has_nulls_in_json_and_no_line_elsewhere() -> None:
+    some = TimedUtterance("ann-1", 2.0, (WORDS[0], UntimedWord("LOST"), WORDS[2]))
+    assert json.loads(to_json(some))["text"] == "HELLO LOST <unk>"
+    assert json.loads(to_json(some))["words"][1] == {"word": "LOST", "start": None, "end": None, "confidence": None}
+    timed = TimedUtterance("ann-1", 2.0, (WORDS[0], WORDS[2]))
+    assert to_ctm(some) == to_ctm(timed) and to_textgrid(some) == to_textgrid(timed)
 
 
 @pytest.mark.parametrize("words", [WORDS, (), (Word("A", 0.0, 2.0, 1.0),)])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wenet_lite.decoding.alignment import TokenSpan
-from wenet_lite.decoding.words import WordSpan, WordTiming, join_words, timed_words, word_spans
+from wenet_lite.decoding.words import WordSpan, WordTiming, join_words, split_words, timed_words, word_spans
 
 UNITS = ["<blank>", "<unk>", "<sos/eos>", "▁THE", "▁CA", "T", "S", "▁", "A", "今", "天", "▁今", "カ", "▁한국"]
 ID = {unit: i for i, unit in enumerate(UNITS)}
@@ -31,8 +31,14 @@ def test_a_lone_word_start_is_no_part_of_a_word() -> None:
     assert [word.tokens for word in word_spans(tokens, UNITS)] == [(tokens[1],), (tokens[3], tokens[4])]
 
 
-def test_ideographs_are_joined_without_blanks() -> None:
-    assert join_words(["今", "天", "TA", "カ", "한국", "한국"]) == "今天 TA カ 한국 한국"
+def test_silent_units_are_no_part_of_a_word() -> None:
+    assert texts("▁THE", "<blank>", "<sos/eos>", "S") == ["THES"]
+
+
+def test_ideographs_are_joined_without_blanks_and_split_again() -> None:
+    words = ["今", "天", "TA", "カ", "한국", "한국"]
+    assert join_words(words) == "今天 TA カ 한국 한국"
+    assert split_words(join_words(words)) == split_words("今天TAカ한국 한국") == words
 
 
 def test_a_word_starts_before_its_peak_and_ends_at_the_next_or_after_its_tail() -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "recognize": "decode a list in one or more modes",
     "tune_lm": "weights of a language model, found on a dev set",
     "rescore_nbest": "reorder n-best lists by a language model",
+    "evaluate_chunks": "word error rate, latency and flicker by chunk and history",
     "align": "word times of known transcripts, and which transcripts do not fit their audio",
     "calibrate": "turn confidences of recognised words into probabilities, by a dev set",
     "score": "word error rate, as Kaldi's compute-wer prints it",
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: wenet-lite <command> [options]; each command explains itself with --help\n")
         for name, purpose in COMMANDS.items():
-            print(f"  {name:<13} {purpose}")
+            print(f"  {name:<15} {purpose}")
         return 0
     name = arguments[0]
     if name not in COMMANDS:

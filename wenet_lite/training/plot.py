@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from wenet_lite.drawing import COLOURS, GREY, STYLE, NoMatplotlibError, write_figure
 from wenet_lite.errors import WenetLiteError
 from wenet_lite.training.metrics import RunMetrics
 
@@ -23,31 +24,13 @@ try:
     from matplotlib.text import Annotation
     from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 except ModuleNotFoundError as error:
-    raise WenetLiteError("drawing needs matplotlib, which is not installed", cure="pip install matplotlib") from error
+    raise NoMatplotlibError from error
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
-"""Told apart by colour-blind readers (Okabe and Ito, 2008); as many runs fit into a picture."""
-_GREY = "#666666"
-_STYLE: Any = {
-    "font.size": 8.5,
-    "axes.titlesize": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#999999",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.labelcolor": _GREY,
-    "grid.color": "#E8E8E8",
-    "xtick.color": _GREY,
-    "ytick.color": _GREY,
-    "legend.frameon": False,
-    "lines.linewidth": 1.3,
-}
 _TRAIN: dict[str, Any] = {"alpha": 0.8}
 _WHOLE: dict[str, Any] = {"clip_on": False, "in_layout": False}  # a dot on the edge of its panel
 _DEV: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9, "marker": "o", "markersize": 3.5, **_WHOLE}
 _BEST: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 9, "fillstyle": "none", **_WHOLE}
-_WIDTH, _HEADER_LINE, _DPI = 10.67, 0.27, 150
+_WIDTH, _HEADER_LINE = 10.67, 0.27
 _LOG_RATIO = 30  # largest over smallest value from which an axis is logarithmic
 
 
@@ -106,10 +89,8 @@ def draw_runs(runs: Sequence[RunMetrics], output: Path) -> None:
     """
     if len(runs) > len(COLOURS):
         raise WenetLiteError(f"{len(runs)} runs cannot be told apart", cure=f"draw at most {len(COLOURS)} at once")
-    temporary = output.with_name(output.name + ".tmp")
-    with rc_context(_STYLE):
-        _figure(runs).savefig(temporary, dpi=_DPI, format=output.suffix[1:])
-    temporary.replace(output)
+    with rc_context(STYLE):
+        write_figure(_figure(runs), output)
 
 
 def _figure(runs: Sequence[RunMetrics]) -> Figure:
@@ -139,12 +120,12 @@ def _draw_header(figure: Figure, runs: Sequence[RunMetrics]) -> None:
         y = 1 - _HEADER_LINE * (i + 0.8) / figure.get_figheight()
         name = figure.text(0.012, y, run.name, size=11, weight="bold", color=colour if len(runs) > 1 else "black")
         beside: Any = (name, "figure fraction")
-        facts = Annotation(run.facts, (1, y), (10, 0), xycoords=beside, textcoords="offset points", color=_GREY)
+        facts = Annotation(run.facts, (1, y), (10, 0), xycoords=beside, textcoords="offset points", color=GREY)
         figure.add_artist(facts)
     key = [
-        Line2D([], [], color=_GREY, label="train", **_TRAIN),
-        Line2D([], [], color=_GREY, label="dev", **_DEV),
-        Line2D([], [], color=_GREY, label="best dev", **_BEST),
+        Line2D([], [], color=GREY, label="train", **_TRAIN),
+        Line2D([], [], color=GREY, label="dev", **_DEV),
+        Line2D([], [], color=GREY, label="best dev", **_BEST),
     ]
     figure.legend(handles=key, loc="upper right", bbox_to_anchor=(0.997, 1.0), ncols=3)
 
@@ -167,7 +148,7 @@ def _draw_panel(axes: Axes, panel: Panel, runs: Sequence[RunMetrics]) -> None:
             best = panel.best(values)
             axes.plot(updates[best], panel.factor * values[best], color=colour, **_BEST)
             if len(runs) == 1:
-                axes.set_title(f"best dev {panel.factor * values[best]:.4g}", loc="right", color=_GREY, size=8.5)
+                axes.set_title(f"best dev {panel.factor * values[best]:.4g}", loc="right", color=GREY, size=8.5)
     if len(curves) > len(runs):
         axes.legend(loc="upper right")
     if panel.metric == "grad_norm":
@@ -189,7 +170,7 @@ def _mark_skipped(axes: Axes, runs: Sequence[RunMetrics]) -> None:
     if skipped:
         updates, counts = zip(*skipped)
         axes.plot(updates, [0] * len(updates), "kx", transform=axes.get_xaxis_transform(), **_WHOLE)
-        axes.set_title(f"× {sum(counts):g} skipped", loc="right", color=_GREY, size=8.5)
+        axes.set_title(f"× {sum(counts):g} skipped", loc="right", color=GREY, size=8.5)
 
 
 def _scale(axes: Axes, panel: Panel) -> None:
@@ -233,7 +214,7 @@ def _draw_heat_map(axes: Axes, run: RunMetrics, colour: str) -> None:
     updates, shares = series[0][0], [100 * values for _, values in series]
     image = axes.pcolormesh([0, *updates], range(len(experts) + 1), shares, vmin=0, cmap="Blues")
     layers = [layer for layer, _ in experts]
-    axes.hlines([layers.index(layer) for layer in set(layers)], 0, updates[-1], color=_GREY, linewidth=0.8)
+    axes.hlines([layers.index(layer) for layer in set(layers)], 0, updates[-1], color=GREY, linewidth=0.8)
     names = {layers.index(layer) + layers.count(layer) / 2: f"layer {layer}" for layer in layers}
     axes.set_yticks(list(names), list(names.values()))
     axes.tick_params(axis="y", length=0)

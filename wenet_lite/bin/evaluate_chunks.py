@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prepare_for_cpu(loaded.model)
     evaluation = ChunkEvaluation(loaded.model.to(device), loaded.fbank.to(device), loaded.tokenizer, options, device)
     manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
+    args.result_dir.mkdir(parents=True, exist_ok=True)
     rows = evaluation(manifest, read_table(args.ref), args.num_workers)
     print(chunk_table(rows), end="")
     _write(rows, args.result_dir)
@@ -62,7 +63,6 @@ def _write(rows: Sequence[ChunkRow], result_dir: Path) -> None:
     from wenet_lite.drawing import NoMatplotlibError
     from wenet_lite.scoring.chunk_report import chunk_json_lines, chunk_table
 
-    result_dir.mkdir(parents=True, exist_ok=True)
     write_lines(result_dir / "chunks.md", chunk_table(rows).encode().splitlines())
     write_lines(result_dir / "chunks.jsonl", (line.encode() for line in chunk_json_lines(rows)))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from wenet_lite.data.batch_plan import MicroBatch
-from wenet_lite.data.dataset import SpeechDataset
+from wenet_lite.data.dataset import Batch, SpeechDataset
 from wenet_lite.data.manifest import Manifest
 from wenet_lite.decoding.alignment import CtcAligner, Unalignable
 from wenet_lite.decoding.batch_recognizer import BatchRecognizer
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions
-from wenet_lite.decoding.part_files import PartFolder, read_utterance
+from wenet_lite.decoding.part_files import PartFolder, RecognizedUtterance, read_utterance
 from wenet_lite.decoding.partial_results import steadiness
 from wenet_lite.decoding.recognition import ListRecognizer
 from wenet_lite.decoding.recognition_options import RecognitionOptions
@@ -34,6 +35,7 @@ from wenet_lite.scoring.chunk_report import ChunkRow
 from wenet_lite.scoring.wer import Scores, abridged, align
 from wenet_lite.text.tokenizer import Tokenizer
 
+_LOG = logging.getLogger(__name__)
 _WHOLE = -1
 
 
@@ -120,22 +122,18 @@ class ChunkEvaluation:
         Raises:
             DataError: if utterances have no reference, or there is none at all.
         """
-        failed = dict(manifest.rejected)
-        keys = list(dict.fromkeys([*(utterance.key for utterance in manifest), *failed]))
-        if not keys:
-            raise DataError("the list has no utterance")
-        lacking = [key for key in keys if key not in references]
-        if lacking:
-            raise DataError(
-                f"{len(lacking)} of {len(keys)} utterances have no reference: {abridged(lacking)}",
-                cure="give the text of the same data directory",
-            )
+        keys = _keys(manifest, references)
         indices = self._spread(manifest)
         measures = {context: _Measures() for context in self._recognizers}
-        self._hear_streams(manifest, indices, measures)
+        failed = self._hear_streams(manifest, indices, measures)
         rest = _without(manifest, indices)
         for context, recognizer in self._recognizers.items():
-            measures[context].texts.update(self._recognize(recognizer, rest, num_workers))
+            for utterance in self._recognized(recognizer, rest, num_workers):
+                if utterance.reason is not None:
+                    failed[utterance.key] = utterance.reason
+                measures[context].texts[utterance.key] = utterance.nbest[self._options.mode][0]["text"]
+        for key, reason in [*manifest.rejected, *failed.items()]:
+            _LOG.warning("utterance %s is not heard: %s", key, reason)
         return [self._row(*context, found, keys, references) for context, found in measures.items()]
 
     def _recognizer(self, chunk_size: int, num_left_chunks: int, device: torch.device) -> BatchRecognizer:
@@ -150,32 +148,37 @@ class ChunkEvaluation:
 
     def _hear_streams(
         self, manifest: Manifest, indices: np.ndarray, measures: Mapping[tuple[int, int], _Measures]
-    ) -> None:
+    ) -> dict[str, str]:
+        """Fill `measures`; returns id and reason of what cannot be heard."""
         replays = {context: self._replay(recognizer) for context, recognizer in self._recognizers.items()}
         hear_whole = self._replay(self._whole)
-        for key, features, duration_s in tqdm(
-            self._read(manifest, indices), total=len(indices), unit="stream", disable=None
-        ):
-            whole = hear_whole(features, 1000 * duration_s)
-            for context, found in measures.items():
-                replayed = whole if context == (_WHOLE, -1) else replays[context](features, 1000 * duration_s)
-                self._measure(found, key, replayed, whole.encoder_out, duration_s)
+        failed: dict[str, str] = {}
+        ones, zeros = np.ones(1), np.zeros(1, dtype=np.int64)
+        alone = [MicroBatch(np.array([index]), ones, zeros) for index in indices]
+        batches = SpeechDataset(manifest, lambda text: (), SAMPLE_RATE).load(alone, num_workers=0)
+        for batch in tqdm(batches, total=len(alone), unit="stream", disable=None):
+            failed.update(batch.failed)
+            for key in batch.keys:
+                features, duration_s = self._features(batch)
+                if features.shape[1] <= self._model.encoder.embed.right_context:
+                    failed[key] = "is too short to be heard"
+                    continue
+                whole = hear_whole(features, 1000 * duration_s)
+                for context, found in measures.items():
+                    replayed = whole if context == (_WHOLE, -1) else replays[context](features, 1000 * duration_s)
+                    self._measure(found, key, replayed, whole.encoder_out, duration_s)
+        return failed
+
+    def _features(self, batch: Batch) -> tuple[Tensor, float]:
+        """(1, frames, bins) of the one utterance of a batch, and its seconds."""
+        batch = batch.to(self._device)
+        features, _ = self._fbank(batch.waveforms, batch.num_samples)
+        return features, int(batch.num_samples[0]) / SAMPLE_RATE
 
     def _replay(self, recognizer: BatchRecognizer) -> StreamReplay:
         return StreamReplay(
             recognizer, self._units, self._options.mode, counts_computation=self._options.counts_computation
         )
-
-    def _read(self, manifest: Manifest, indices: np.ndarray) -> Iterator[tuple[str, Tensor, float]]:
-        """Id, (1, frames, bins) features and seconds of each utterance that can be heard."""
-        ones, zeros = np.ones(1), np.zeros(1, dtype=np.int64)
-        dataset = SpeechDataset(manifest, lambda text: (), SAMPLE_RATE)
-        for batch in dataset.load([MicroBatch(np.array([index]), ones, zeros) for index in indices], num_workers=0):
-            if batch.keys:
-                batch = batch.to(self._device)
-                features, _ = self._fbank(batch.waveforms, batch.num_samples)
-                if features.shape[1] > self._model.encoder.embed.right_context:
-                    yield batch.keys[0], features, int(batch.num_samples[0]) / SAMPLE_RATE
 
     def _measure(
         self, found: _Measures, key: str, replayed: Replayed, whole_encoder_out: Tensor, duration_s: float
@@ -193,18 +196,17 @@ class ChunkEvaluation:
             words = timed_words(spans, [0.0] * len(spans), self._whole.frame_ms, duration_s)
             found.emission_ms += [shown - 1000 * word.end_s for shown, word in zip(steady.shown_ms, words)]
 
-    def _recognize(self, recognizer: BatchRecognizer, manifest: Manifest, num_workers: int) -> dict[str, str]:
-        """The text of each utterance."""
-        texts = {}
+    def _recognized(
+        self, recognizer: BatchRecognizer, manifest: Manifest, num_workers: int
+    ) -> Iterator[RecognizedUtterance]:
         with tempfile.TemporaryDirectory() as folder:
             parts = PartFolder(Path(folder), "")
             ListRecognizer(recognizer, self._tokenizer, manifest)(parts, set(), World(), num_workers)
             for part in parts.parts():
-                lines = part.path.read_bytes()
-                for key, offset in part.offsets.items():
-                    utterance = read_utterance(lines[offset : lines.index(b"\n", offset)])
-                    texts[key] = utterance.nbest[self._options.mode][0]["text"]
-        return texts
+                with part.path.open("rb") as stream:
+                    for offset in part.offsets.values():
+                        stream.seek(offset)
+                        yield read_utterance(stream.readline())
 
     def _row(
         self,
@@ -239,6 +241,21 @@ class ChunkEvaluation:
             num_timed_words=len(found.emission_ms),
             counts_computation=self._options.counts_computation,
         )
+
+
+def _keys(manifest: Manifest, references: Mapping[str, str]) -> list[str]:
+    """Ids of a list, of which each has a reference."""
+    rejected = (key for key, _ in manifest.rejected)
+    keys = list(dict.fromkeys([*(utterance.key for utterance in manifest), *rejected]))
+    if not keys:
+        raise DataError("the list has no utterance")
+    lacking = [key for key in keys if key not in references]
+    if lacking:
+        raise DataError(
+            f"{len(lacking)} of {len(keys)} utterances have no reference: {abridged(lacking)}",
+            cure="give the text of the same data directory",
+        )
+    return keys
 
 
 def _without(manifest: Manifest, indices: np.ndarray) -> Manifest:

@@ -221,7 +221,7 @@ class ChunkEvaluation:
         interval = wer_interval(scores)
         context = streaming_context(self._model.config.encoder, chunk_size, num_left_chunks)
         is_whole = chunk_size == _WHOLE
-        emission = np.quantile(found.emission_ms, (0.5, 0.95)).tolist() if found.emission_ms else (None, None)
+        emission = np.quantile(found.emission_ms, (0.5, 0.95)).round(1).tolist() if found.emission_ms else (None, None)
         return ChunkRow(
             mode=self._options.mode,
             chunk_size=chunk_size,

@@ -58,7 +58,7 @@ class ChunkEvaluationOptions:
     def __post_init__(self) -> None:
         if not all(size == _WHOLE or size > 0 for size in self.chunk_sizes):
             raise ValueError("chunks must be -1 or at least 1")
-        if min(self.left_chunks, default=-1) < -1:
+        if min(self.left_chunks) < -1:
             raise ValueError("left_chunks must be at least -1")
         if self.num_streamed < 1:
             raise ValueError("streaming_utterances must be at least 1")

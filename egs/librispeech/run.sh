@@ -22,6 +22,8 @@ average_num=
 decode_modes="ctc_greedy_search ctc_prefix_beam_search attention attention_rescoring joint_ctc_attention"
 decode_chunks="-1 16"
 left_chunks=-1
+eval_chunks="-1 16 8 4"
+eval_left_chunks="-1 4"
 lm_text=
 lm_order=3
 num_gpus=-1
@@ -53,6 +55,8 @@ Options, with their defaults in brackets; paths are relative to where you stand:
   --decode-modes \"M ...\" searches of stage 6 [$decode_modes]
   --decode-chunks \"C ..\" encoder frames a chunk in stage 6, 40 ms each; -1 for whole utterances [$decode_chunks]
   --left-chunks N        chunks of history when decoding in chunks, -1 for all [$left_chunks]
+  --eval-chunks \"C ..\"   chunks of which stage 6 measures WER, latency and flicker; none for empty [$eval_chunks]
+  --eval-left-chunks \"N ..\" histories of these chunks, -1 for all of the past [$eval_left_chunks]
   --lm-text \"FILE ..\"   text of the language model beside the training transcripts, a sentence a line; .gz too [none]
   --lm-order N           words of its longest n-grams [$lm_order]
   --num-gpus N           GPUs to train and decode on, -1 for all found, 0 for none [$num_gpus]
@@ -134,6 +138,8 @@ if [[ -n $init_from ]]; then init_from=$(from_caller "$init_from"); fi
 [[ -z $init_from || -f $init_from ]] || die "no such checkpoint: $init_from"
 read -ra modes <<<"$decode_modes"
 read -ra chunks <<<"$decode_chunks"
+read -ra latency_chunks <<<"$eval_chunks"
+read -ra histories <<<"$eval_left_chunks"
 read -ra settings <<<"$set"
 lm_texts=()
 for file in $lm_text; do
@@ -247,8 +253,16 @@ streams() { # whether the model of this run was trained in chunks
   grep -Eq '^ *(use_dynamic_chunk: true|static_chunk_size: [1-9])' "$exp/train.yaml"
 }
 
-stage_6() { # decoding and scoring
+stage_6() { # decoding and scoring; latency of streams
   decode stage6 "${modes[*]}"
+  if streams && ((${#latency_chunks[@]})); then
+    local data=${tests[0]} name device=()
+    name=$(basename "$data")
+    if (($(count_gpus) == 0)); then device=(--device cpu); fi
+    logged "stage6_${name}_latency" python3 -m wenet_lite.bin.evaluate_chunks --exp-dir "$exp" --checkpoint "$average" \
+      --data "$(list_of "$data")" --ref "$data/text" --result-dir "$exp/chunks_$name" \
+      --chunks "${latency_chunks[@]}" --left-chunks "${histories[@]}" "${device[@]}"
+  fi
 }
 
 decode() { # decode <log> "<modes>" <options...>: every test set, whole and in chunks; then the table

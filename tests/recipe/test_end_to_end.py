@@ -65,6 +65,8 @@ def test_every_stage_leaves_what_it_promises(finished: Path) -> None:
         assert (finished / "data/smoke_test" / name).stat().st_size > 0
     for name in ("train.yaml", "metrics.jsonl", "avg_2.pt", "RESULTS.md", "model/model.yaml", "model/model.zip"):
         assert (exp / name).stat().st_size > 0
+    for name in ("chunks.md", "chunks.jsonl", "chunks.png"):
+        assert (exp / "chunks_smoke_test" / name).stat().st_size > 0
     for name in ("lm.arpa.gz", "weights.json"):
         assert (exp / "model/lm" / name).stat().st_size > 0
     assert (

@@ -137,7 +137,9 @@ class ChunkEvaluation:
         return [self._row(*context, found, keys, references) for context, found in measures.items()]
 
     def _recognizer(self, chunk_size: int, num_left_chunks: int, device: torch.device) -> BatchRecognizer:
-        options = RecognitionOptions((self._options.mode,), DecodingOptions(), chunk_size, num_left_chunks)
+        options = RecognitionOptions(
+            (self._options.mode,), DecodingOptions(), chunk_size=chunk_size, num_left_chunks=num_left_chunks
+        )
         return BatchRecognizer(self._model, self._fbank, options, device)
 
     def _spread(self, manifest: Manifest) -> np.ndarray:

@@ -11,9 +11,9 @@ from torch import Tensor
 from wenet_lite.decoding.batch_recognizer import BatchRecognizer
 from wenet_lite.decoding.chunked_encoder import ChunkedEncoder
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeam
-from wenet_lite.decoding.options import DecodingMode
+from wenet_lite.decoding.options import DecodingMode, Hypothesis
 from wenet_lite.decoding.partial_results import ShownResult
-from wenet_lite.decoding.words import word_texts
+from wenet_lite.decoding.words import spelled_words
 from wenet_lite.features.fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE
 
 
@@ -70,7 +70,7 @@ class StreamReplay:
             started = time.perf_counter()
         final = recognizer.search(encoder_out, self._length(encoder_out), (self._mode,))[0][self._mode][0]
         shown_ms = max(earliest, duration_ms) + self._spent(started)
-        results.append(ShownResult(shown_ms, word_texts(final.tokens, self._units)))
+        results.append(ShownResult(shown_ms, self._words(final)))
         return Replayed(tuple(results), final.tokens, encoder_out)
 
     def _listen(self, features: Tensor, duration_ms: float, results: list[ShownResult]) -> tuple[Tensor, float]:
@@ -88,10 +88,13 @@ class StreamReplay:
                 now_ms = max(now_ms, duration_ms) + self._spent(started)
                 break
             beam.advance(model.ctc_log_probs(out)[0].cpu())
-            words = word_texts(beam.hypotheses()[0].tokens, self._units)
+            words = self._words(beam.hypotheses()[0])
             now_ms = max(now_ms, _position_ms(start + chunks.window)) + self._spent(started)
             results.append(ShownResult(now_ms, words))
         return torch.cat(outs, dim=1), now_ms
+
+    def _words(self, hyp: Hypothesis) -> tuple[str, ...]:
+        return tuple(word.text for word in spelled_words(hyp.tokens, self._units))
 
     def _length(self, frames: Tensor) -> Tensor:
         return torch.tensor([frames.shape[1]], device=frames.device)

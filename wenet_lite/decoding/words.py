@@ -119,11 +119,6 @@ def word_spans(tokens: Sequence[TokenSpan], units: Sequence[str]) -> list[WordSp
     return [WordSpan(word.text, tuple(tokens[i] for i in word.positions)) for word in words]
 
 
-def word_texts(tokens: Sequence[int], units: Sequence[str]) -> tuple[str, ...]:
-    """The words of unit ids that have no times, grouped as `word_spans` does."""
-    return tuple(span.text for span in word_spans([TokenSpan(token, 0, 0, ()) for token in tokens], units))
-
-
 def timed_words(
     spans: Sequence[WordSpan],
     confidences: Sequence[float],

@@ -302,15 +302,16 @@ stage_7() { # export, and a first recording through it, as a stream if it can
 stage_8() { # a language model, its weights, and decoding with it
   needs "$exp/model/model.yaml" 7
   needs "$(list_of "$dev")" 3
-  local lm=$exp/model/lm mode with_lm=() texts=()
+  local lm=$exp/model/lm mode with_lm=() texts=() device=()
   for mode in "${modes[@]}"; do [[ $mode == ctc_greedy_search ]] || with_lm+=("$mode"); done
   ((${#with_lm[@]})) || die "none of --decode-modes takes a language model"
   if ((${#lm_texts[@]})); then texts=(--plain-text "${lm_texts[@]}"); fi
   mkdir -p "$lm"
   logged stage8_train python3 -m wenet_lite.bin.train_lm --text "$train/text" "${texts[@]}" --rules "$lang" \
     --order "$lm_order" --output "$lm/lm.arpa.gz" --dev-text "$dev/text"
+  if (($(count_gpus) == 0)); then device=(--device cpu); fi
   logged stage8_tune python3 -m wenet_lite.bin.tune_lm --exp-dir "$exp" --checkpoint "$average" \
-    --data "$(list_of "$dev")" --lm "$lm/lm.arpa.gz" --output "$lm/weights.json"
+    --data "$(list_of "$dev")" --lm "$lm/lm.arpa.gz" --output "$lm/weights.json" "${device[@]}"
   decode stage8 "${with_lm[*]}" --lm "$lm/lm.arpa.gz" --lm-weights "$lm/weights.json"
 }
 

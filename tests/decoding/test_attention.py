@@ -144,3 +144,9 @@ def test_modes_asked_for_are_the_modes_answered() -> None:
     model = make_model()
     found = Decoder(model, DecodingOptions())(torch.randn(1, 5, 8), torch.tensor([5]), ["attention_rescoring"])
     assert set(found) == {"attention_rescoring"}
+
+
+@pytest.mark.parametrize("mode", DECODING_MODES)
+def test_output_that_is_no_number_gives_an_empty_hypothesis(mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    found = Decoder(make_model(), DecodingOptions())(torch.full((1, 4, 8), torch.nan), torch.tensor([4]), [mode])
+    assert [hyp.tokens for hyp in found[mode][0]] == [()]

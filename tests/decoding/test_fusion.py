@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch
 from wenet_lite.decoding.fusion import Fusion
-from wenet_lite.decoding.fusion_kernel import hotword_end, hotword_gain, hotword_next
 from wenet_lite.decoding.hotwords import Hotword
+from wenet_lite.decoding.prefix_beam_kernel import hotword_end, hotword_gain, hotword_next
 
 both_forms = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "tensors"])
 

@@ -57,5 +57,5 @@ def test_a_piece_that_is_no_unit_is_spelled_in_the_fewest_units(tmp_path: Path) 
 def test_a_score_that_is_none_is_an_error_with_its_line(tmp_path: Path, line: str) -> None:
     units = tokenizer(tmp_path, CharTokenizer, "\u2581", "A", "B")
     (tmp_path / "list").write_text(f"A\n{line}\n", encoding="utf-8")
-    with pytest.raises(DataError, match="list: line 2: '(much|nan|-1)' after the tab is no score from 0"):
+    with pytest.raises(DataError, match="list:2: '(much|nan|-1)' after the tab is no score from 0"):
         read_hotwords(tmp_path / "list", units)

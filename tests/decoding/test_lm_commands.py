@@ -5,12 +5,20 @@ import logging
 from pathlib import Path
 
 import pytest
+import torch
 from toy import Toy
 from toy_model import make_untrained
 
 from wenet_lite.bin import command, recognize, rescore_nbest, train_lm, tune_lm
+from wenet_lite.config import dump_yaml
+from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch
+from wenet_lite.decoding.fusion_files import load_fusion
 from wenet_lite.decoding.fusion_tuning import FusionWeights, _descend
+from wenet_lite.decoding.ngram_arpa import read_arpa
+from wenet_lite.decoding.options import DecodingOptions
 from wenet_lite.errors import DataError
+from wenet_lite.text.rules import TextRules
+from wenet_lite.text.tokenizer import CharTokenizer, write_units
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +49,9 @@ def test_tuned_weights_are_used(toy: Toy, exp_dir: Path, tmp_path: Path, capsys:
     from wenet_lite.scoring.wer import score_files
 
     assert score_files(toy.folder / "dev/text", folder / "text").counts.rate == pytest.approx(tuned.wer)
-    assert json.loads((folder / "decode.json").read_text())["lm"] is True
+    assert json.loads((folder / "decode.json").read_text())["lm"] == {
+        "lm_weight": tuned.lm_weight, "word_bonus": tuned.word_bonus
+    }  # fmt: skip
     assert (tmp_path / "attention_rescoring_lm/text").exists()
 
 
@@ -61,7 +71,7 @@ def test_nbest_lists_are_reordered(toy: Toy, exp_dir: Path, tmp_path: Path, caps
     decode = [*model(exp_dir, toy.folder / "dev/data.list"), "--modes", "ctc_prefix_beam_search"]
     assert recognize.main([*decode, "--result-dir", str(tmp_path)]) == 0
     nbest = str(tmp_path / "ctc_prefix_beam_search" / "nbest.jsonl")
-    common = ["--nbest", nbest, "--lm", str(exp_dir / "lm.arpa")]
+    common = ["--nbest", nbest, "--lm", str(exp_dir / "lm.arpa"), "--rules", str(toy.folder / "lang")]
     tuned, again = tmp_path / "tuned", tmp_path / "again"
     tune = ["--tune", str(toy.folder / "dev/text"), str(tmp_path / "weights.json")]
     assert rescore_nbest.main([*common, *tune, "--output", str(tuned)]) == 0
@@ -88,9 +98,10 @@ def test_a_language_model_that_does_not_fit_is_told(
         (["--lm", "gone.arpa"], "gone.arpa: cannot read the file: No such file or directory"),
         (["--lm", "bad.arpa"], "bad.arpa"),
         (["--hotwords", "gone.txt"], "gone.txt: cannot read the file: No such file or directory"),
-        (["--lm-weight", "-1"], "lm_weight and hotword_score cannot be negative"),
+        (["--lm", "gone.arpa", "--lm-weight", "-1"], "lm_weight and hotword_score cannot be negative"),
+        (["--lm", "gone.arpa", "--word-bonus", "nan"], "weights, bonuses and penalties must be numbers"),
         (
-            ["--lm-weights", "gone.json"],
+            ["--lm", "gone.arpa", "--lm-weights", "gone.json"],
             "gone.json: cannot read the file: No such file or directory (tune_lm writes it)",
         ),
     ],
@@ -120,3 +131,23 @@ def test_weights_of_another_kind_are_refused(tmp_path: Path) -> None:
         (tmp_path / "weights.json").write_text(content)
         with pytest.raises(DataError, match=complaint):
             FusionWeights.read(tmp_path / "weights.json")
+
+
+def test_characters_without_word_marks_are_words_to_a_language_model(tmp_path: Path) -> None:
+    """Chinese: transcripts have no blanks, and every unit is a word."""
+    lang = tmp_path / "lang"
+    lang.mkdir()
+    write_units("\u4f60\u597d\u4e16\u754c", lang / "units.txt")
+    dump_yaml(TextRules(), lang / "text_rules.yaml")
+    (tmp_path / "text").write_text("a \u4f60\u597d\u4e16\u754c\nb \u4f60\u597d\n", encoding="utf-8")
+    output = tmp_path / "lm.arpa"
+    assert train_lm.main(["--text", str(tmp_path / "text"), "--rules", str(lang), "--output", str(output)]) == 0
+    lm = read_arpa(output)
+    assert {"\u4f60", "\u597d", "\u4e16", "\u754c"} < lm.words.keys() and len(lm.words) == 7
+    tokenizer = CharTokenizer(lang)
+    fusion = load_fusion(tokenizer, DecodingOptions(), None, output, ["\u4f60\u597d"])
+    log_probs = torch.full((1, 2, 7), -9.0)
+    log_probs[0, [0, 1], [3, 4]] = 0.0
+    ((hyp, *_),) = CtcPrefixBeamSearch(4, 0)(log_probs, torch.tensor([2]), fusion)
+    assert tokenizer.decode(hyp.tokens) == "\u4f60\u597d"
+    assert hyp.extra == pytest.approx(0.5 * float(lm.score(["\u4f60 \u597d"])[0]), abs=1e-4)

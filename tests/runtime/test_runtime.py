@@ -139,6 +139,20 @@ def test_another_sample_rate_and_silence_are_taken(model_dir: Path) -> None:
     assert recognizer.stream().finish().text == ""
 
 
+def test_a_new_export_leaves_the_language_model(toy: Toy, toy_model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    (target / "lm").mkdir(parents=True)
+    (target / "lm/lm.arpa.gz").write_text("kept")
+    (target / "old").touch()
+    assert export.main(export_arguments(toy, toy_model, target)) == 0
+    assert (target / "lm/lm.arpa.gz").read_text() == "kept" and not (target / "old").exists()
+
+
+def test_audio_shorter_than_an_encoder_frame_is_an_empty_text(model_dir: Path) -> None:
+    transcript = Recognizer(model_dir).transcribe(np.zeros(600, dtype=np.float32))
+    assert (transcript.text, transcript.duration) == ("", 0.0375)
+
+
 def test_a_changed_file_is_refused(model_dir: Path, tmp_path: Path) -> None:
     import shutil
 

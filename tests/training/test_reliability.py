@@ -128,6 +128,17 @@ def test_a_signal_while_the_dev_set_is_measured_is_the_end_of_it(
     assert_same_weights(tmp_path, undisturbed[1])
 
 
+def test_a_signal_at_the_very_end_stops_nothing(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = Validator.measure
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return measure(*args, **options)
+
+    monkeypatch.setattr(Validator, "measure", interrupted)
+    assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=1")) == 0
+
+
 def test_an_epoch_is_saved_before_it_is_measured(
     toy: Toy, undisturbed: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if device.type == "cpu" and options.dtype == "float32":
         prepare_for_cpu(loaded.model)
     manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
-    references = [manifest[i].txt for i in range(len(manifest))] if args.lm else []
+    told = args.lm and World.from_environment().is_main
+    references = [manifest[i].txt for i in range(len(manifest))] if told else []
     fusion = load_fusion(loaded.tokenizer, options.decoding, args.hotwords, args.lm, references)
     counting = [args.checkpoint, args.exp_dir / "train.yaml", args.exp_dir / "units.txt", args.data, *manifest.files]
     counting += [path for path in (args.hotwords, args.lm) if path is not None]
@@ -93,7 +94,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", required=True, type=Path, help="state_dict, such as avg_10.pt")
     parser.add_argument("--data", required=True, type=Path, help="data.list to decode")
     parser.add_argument("--result-dir", required=True, type=Path, help="receives <mode>/{text,nbest.jsonl,decode.json}")
-    parser.add_argument("--modes", nargs="+", choices=DECODING_MODES, default=list(DECODING_MODES), help="(all)")
+    parser.add_argument("--modes", nargs="+", choices=DECODING_MODES, help="(all)")
     parser.add_argument("--chunk-size", type=int, default=-1, help="encoder frames a chunk, -1: whole (%(default)s)")
     parser.add_argument("--left-chunks", type=int, default=-1, help="chunks of history, -1: all (%(default)s)")
     parser.add_argument("--streaming", action="store_true", help="encode as a stream, chunk by chunk through caches")
@@ -128,8 +129,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="(default: %(default)s)"
     )
     args = parser.parse_args(argv)
+    if args.modes is None:  # the greedy search hears neither
+        fused = args.lm or args.hotwords
+        args.modes = [mode for mode in DECODING_MODES if not (fused and mode == "ctc_greedy_search")]
     if args.num_workers < 0:
         parser.error("--num-workers must not be negative")
+    if args.lm is None and not (args.lm_weights is args.lm_weight is args.word_bonus is None):
+        parser.error("--lm-weights, --lm-weight and --word-bonus need --lm")
     if args.calibration and not args.words:
         parser.error("--calibration is of the confidences of --words")
     return args

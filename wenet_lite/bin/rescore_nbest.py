@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from wenet_lite.bin import command
@@ -17,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     weights = parser.add_mutually_exclusive_group(required=True)
     weights.add_argument("--weights", type=Path, metavar="JSON", help="weights that this command has tuned")
     weights.add_argument("--tune", nargs=2, type=Path, metavar=("REF", "JSON"), help="tune them on REF, write JSON")
+    parser.add_argument("--rules", type=Path, help="lang directory: text rules of REF, and what words are")
     args = parser.parse_args(argv)
 
     from wenet_lite.data.kaldi import read_table, write_table
@@ -24,19 +26,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.decoding.lm_tuning import TunedWeights, tune_weights
     from wenet_lite.decoding.ngram_arpa import read_arpa
     from wenet_lite.decoding.ngram_kenlm import KenLm
+    from wenet_lite.text.rules import TextRules, load_rules
+    from wenet_lite.text.tokenizer import WORD_START, read_units, separate_words
 
+    rules, units = TextRules(case="keep", normalise=False, apostrophe="keep"), [WORD_START]
+    if args.rules:
+        rules, units = load_rules(args.rules), list(read_units(args.rules / "units.txt"))
     nbests = read_nbest(args.nbest)
+    written = {separate_words(text, units): text for nbest in nbests for text in nbest.texts}
+    nbests = [replace(nbest, texts=tuple(separate_words(text, units) for text in nbest.texts)) for nbest in nbests]
     is_arpa = str(args.lm).removesuffix(".gz").endswith(".arpa")
     lm: LanguageModel = read_arpa(args.lm) if is_arpa else KenLm(args.lm)
     if args.tune:
         ref, path = args.tune
-        tuned = tune_weights(nbests, read_table(ref), lm)
+        refs = {key: separate_words(rules(text), units) for key, text in read_table(ref).items()}
+        tuned = tune_weights(nbests, refs, lm)
         tuned.write(path)
         print(f"lm_weight {tuned.weights.lm_weight:g}, word_bonus {tuned.weights.word_bonus:g}")
         print(f"WER {tuned.first_wer:.2f} % before, {tuned.wer:.2f} % after, {tuned.best_wer:.2f} % at best")
     else:
         tuned = TunedWeights.read(args.weights)
-    write_table(args.output, {nbest.key: nbest.texts[0] for nbest in rescore(nbests, lm, tuned.weights)})
+    write_table(args.output, {nbest.key: written[nbest.texts[0]] for nbest in rescore(nbests, lm, tuned.weights)})
     return 0
 
 

@@ -28,35 +28,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--vocab-size", type=int, help="most words to keep; the others are <unk> (all)")
     parser.add_argument("--min-count", type=int, default=1, help="rarer words are <unk> (%(default)s)")
-    parser.add_argument("--rules", type=Path, help="text_rules.yaml, or the lang directory with it (text as it is)")
+    parser.add_argument(
+        "--rules",
+        type=Path,
+        help="lang directory: text rules, and what words are (text as it is)",
+    )
     parser.add_argument("--dev-text", help="Kaldi text file of which perplexity and unknown words are told")
     args = parser.parse_args(argv)
     if not args.text and not args.plain_text:
         parser.error("give --text or --plain-text")
 
-    from wenet_lite.config import from_dict, load_yaml
+    from wenet_lite.config import from_dict
     from wenet_lite.decoding.lm_coverage import check_coverage
     from wenet_lite.decoding.lm_text import plain_sentences, transcripts
     from wenet_lite.decoding.ngram_arpa import write_arpa
     from wenet_lite.decoding.ngram_estimation import EstimationOptions, estimate_lm
-    from wenet_lite.text.rules import TextRules
+    from wenet_lite.text.rules import TextRules, load_rules
+    from wenet_lite.text.tokenizer import WORD_START, read_units, separate_words
 
     rules = TextRules(case="keep", normalise=False, apostrophe="keep")
     if args.rules:
-        path = args.rules / "text_rules.yaml" if args.rules.is_dir() else args.rules
-        rules = from_dict(TextRules, load_yaml(path), path=path)
+        rules = load_rules(args.rules)
+    units = read_units(args.rules / "units.txt") if args.rules and (args.rules / "units.txt").exists() else [WORD_START]
+
+    def prepare(text: str) -> str:
+        return separate_words(rules(text), units)
+
     names = ("order", "prune", "vocab_size", "min_count")
     options = from_dict(EstimationOptions, {name: getattr(args, name) for name in names})
     sentences = chain(
-        chain.from_iterable(transcripts(path, rules) for path in args.text),
-        chain.from_iterable(plain_sentences(path, rules) for path in args.plain_text),
+        chain.from_iterable(transcripts(path, prepare) for path in args.text),
+        chain.from_iterable(plain_sentences(path, prepare) for path in args.plain_text),
     )
     lm = estimate_lm(sentences, options)
     write_arpa(lm, args.output)
     for order, count in enumerate(lm.num_ngrams, 1):
         print(f"{order}-grams: {count}")
     if args.dev_text:
-        dev = list(transcripts(args.dev_text, rules))
+        dev = list(transcripts(args.dev_text, prepare))
         score, coverage = lm.evaluate(dev), check_coverage(lm.words, dev)
         print(f"perplexity: {score.perplexity:.1f}, without unknown words {score.known_perplexity:.1f}")
         print(f"OOV rate: {score.oov_rate:.2f} % ({score.num_unknown} of {score.num_words} words)")

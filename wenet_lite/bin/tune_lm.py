@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.experiment import read_experiment
     from wenet_lite.runtime.cpu import prepare_for_cpu
     from wenet_lite.runtime.model_dir import ModelDescription, load_model
+    from wenet_lite.text.tokenizer import separate_words
     from wenet_lite.transfer import choose_device
 
     config = read_experiment(args.exp_dir / "train.yaml")
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chunk_size = config.model.encoder.static_chunk_size or -1
     read = PosteriorReader(loaded.model.to(device), loaded.fbank.to(device), loaded.tokenizer, device, chunk_size)
     refs = {utterance.key: utterance.txt for utterance in map(manifest.__getitem__, range(len(manifest)))}
-    coverage = check_coverage(lm.words, refs.values())
+    coverage = check_coverage(lm.words, (separate_words(ref, loaded.tokenizer.units) for ref in refs.values()))
     _LOG.log(logging.WARNING if coverage.cure else logging.INFO, "%s: %s", args.data, coverage)
     search = CtcPrefixBeamSearch(args.beam_size, loaded.model.blank_id)
     portions = []

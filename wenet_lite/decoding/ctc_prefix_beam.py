@@ -60,7 +60,7 @@ class CtcPrefixBeam:
 
     def hypotheses(self) -> list[Hypothesis]:
         """N-best, best first, if the text ends here; `score` is log p(prefix | x) with what fusion has added."""
-        return self._beam.hypotheses()[0]
+        return self._beam.hypotheses()[0] or [Hypothesis((), 0.0)]
 
 
 class Beams(Protocol):
@@ -96,6 +96,7 @@ class CtcPrefixBeamSearch:
             fusions: hotwords and language model, of all utterances or of each.
         Returns:
             for each utterance its hypotheses, best first; `score` is log p(prefix | x) with what fusion has added.
+            Posteriors that are no numbers give an empty one.
         """
         return self.search(self.tried(log_probs, lens), fusions)
 
@@ -122,7 +123,7 @@ class CtcPrefixBeamSearch:
             beams = self.begin(len(rows), fusion, tried.values.device)
             beams.advance(tried.values[rows], tried.tokens[rows], tried.lens[rows])
             results.update(zip(rows, beams.hypotheses()))
-        return [results[row] for row in range(len(tried.lens))]
+        return [results[row] or [Hypothesis((), 0.0)] for row in range(len(tried.lens))]
 
     def begin(self, batch: int, fusion: Fusion, device: torch.device) -> Beams:
         """Searches of a batch of streams, before their first frames."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -16,6 +17,8 @@ from wenet_lite.decoding.fusion import NO_FUSION, Fusion
 from wenet_lite.decoding.joint_beam import JointBeamSearch
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions, Hypothesis
 from wenet_lite.model.asr_model import AsrModel
+
+_LOG = logging.getLogger(__name__)
 
 
 class Decoder:
@@ -56,7 +59,9 @@ class Decoder:
         for mode in modes:
             results[mode] = [[Hypothesis((), 0.0)] for _ in range(len(lens))]
             for index, hyps in zip(heard.tolist(), found.get(mode, [])):
-                results[mode][index] = hyps
+                if not hyps:
+                    _LOG.warning("%s finds nothing: the model's output is not finite", mode)
+                results[mode][index] = hyps or results[mode][index]
         return results
 
     def _search(

@@ -15,7 +15,7 @@ from wenet_lite.decoding.fusion import Fusion, WordLm
 from wenet_lite.decoding.ngram import NgramLm
 from wenet_lite.errors import DataError
 from wenet_lite.scoring.wer import align
-from wenet_lite.text.tokenizer import Tokenizer
+from wenet_lite.text.tokenizer import Tokenizer, separate_words
 
 _LOG = logging.getLogger(__name__)
 
@@ -85,17 +85,19 @@ def tune_fusion(
     Returns:
         the pair with the fewest word errors; of several the one that was met first.
     Raises:
-        DataError: if there is no reference word.
+        DataError: if there is no reference word, or nothing to be heard.
     """
     units = list(tokenizer.units)
-    refs = [ref.split() for _, texts in portions for ref in texts]
+    refs = [separate_words(ref, units).split() for _, texts in portions for ref in texts]
     words = sum(map(len, refs))
+    if not any(len(tried.lens) and int(tried.lens.max()) for tried, _ in portions):
+        raise DataError("nothing can be heard in the dev set", cure="look at its audio")
     if not words:
         raise DataError("the dev set has no words to tune on", cure="give a list with transcripts")
 
     def errors(fusion: Fusion) -> int:
         hyps = [
-            tokenizer.decode(found[0].tokens).split() if found else []
+            separate_words(tokenizer.decode(found[0].tokens), units).split()
             for tried, _ in portions
             for found in search.search(tried, fusion)
         ]

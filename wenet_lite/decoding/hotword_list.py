@@ -26,13 +26,16 @@ def read_hotwords(path: PathLike, tokenizer: Tokenizer, score: float = DEFAULT_S
     """
     phrases = []
     for number, line in enumerate(read_lines(path), 1):
-        text, tab, given = line.decode().partition("\t")
+        try:
+            text, tab, given = line.decode().partition("\t")
+        except UnicodeDecodeError as error:
+            raise DataError("is not UTF-8", path=path, line=number, cure="convert the file with iconv") from error
         try:
             own = float(given) if tab else score
         except ValueError:
             own = math.nan
         if not 0 <= own < math.inf:
-            raise DataError(f"line {number}: {given.strip()!r} after the tab is no score from 0", path=path)
+            raise DataError(f"{given.strip()!r} after the tab is no score from 0", path=path, line=number)
         phrases.append((text, own))
     hotwords = spell_hotwords(phrases, tokenizer)
     if not hotwords:

@@ -64,5 +64,5 @@ def _cure(vocabulary: Collection[str], unknown: Mapping[str, int]) -> str:
         if 2 * found > sum(unknown.values()):
             return f"its words are {name}: estimate it on text as the recogniser spells it, by train_lm --rules"
     if 2 * sum(len(word) == 1 for word in vocabulary) > len(vocabulary):
-        return "its words are single characters: estimate it on whole words"
+        return "its words are single characters: estimate it on whole words, by train_lm --rules"
     return "estimate it on text of the same kind and language"

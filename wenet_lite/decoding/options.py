@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -43,7 +44,12 @@ class DecodingOptions:
     def __post_init__(self) -> None:
         if self.reverse_weight is not None and not 0.0 <= self.reverse_weight <= 1.0:
             raise ValueError("reverse_weight must lie between 0 and 1")
-        if min(self.lm_weight, self.hotword_score) < 0.0:
+        weights = (self.ctc_weight, self.length_penalty, self.word_bonus, self.blank_penalty)
+        if not all(map(math.isfinite, weights)):
+            raise ValueError("weights, bonuses and penalties must be numbers")
+        if not 0.0 < self.joint_ctc_weight < 1.0:
+            raise ValueError("joint_ctc_weight must lie between 0 and 1")
+        if not (0.0 <= self.lm_weight < math.inf and 0.0 <= self.hotword_score < math.inf):
             raise ValueError("lm_weight and hotword_score cannot be negative")
         if self.beam_size < 1:
             raise ValueError("beam_size must be at least 1")

@@ -51,7 +51,7 @@ class _Stream:
         self._beam["extra"] = tables.nodes["potential"][tables.hotword_start]
         self._beam["lm_state"] = self._beam["end_state"] = tables.words.start
         self._links = np.empty(0, LINK)
-        self._used = 0
+        self._used = self._held = 0
 
     def advance(self, values: np.ndarray, tokens: np.ndarray) -> None:
         self._make_room(3 * self._beam_size * len(values))
@@ -76,7 +76,7 @@ class _Stream:
         return hyps
 
     def _make_room(self, more: int) -> None:
-        if self._used > _MOST_LINKS:
+        if self._used > max(_MOST_LINKS, 2 * self._held):
             self._clear_away()
         if self._used + more > len(self._links):
             links = np.empty(2 * (self._used + more), LINK)
@@ -96,4 +96,4 @@ class _Stream:
         kept["before"] = places[kept["before"]]
         for name in chains:
             self._beam[name] = places[self._beam[name]]
-        self._links, self._used = kept, len(kept)
+        self._links, self._used, self._held = kept, len(kept), len(kept)

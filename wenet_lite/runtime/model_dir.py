@@ -59,7 +59,9 @@ class LoadedModel:
 
 @contextmanager
 def new_folder(target: Path, source: Path) -> Iterator[Path]:
-    """A folder to fill; it replaces `target` as a whole when the block ends, and vanishes if the block fails.
+    """A folder to fill; it replaces `target` when the block ends, and vanishes if the block fails.
+
+    Of what was there only `lm/` stays, the language model, which is made after the model.
 
     Args:
         target: the folder to make.
@@ -78,6 +80,8 @@ def new_folder(target: Path, source: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     if target.exists():
+        if (target / "lm").is_dir():
+            (target / "lm").replace(temporary / "lm")
         shutil.rmtree(target)
     temporary.replace(target)
 

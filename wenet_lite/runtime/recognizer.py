@@ -45,6 +45,8 @@ class StreamOptions:
     def __post_init__(self) -> None:
         if self.chunk_size is not None and self.chunk_size < 1:
             raise ValueError("chunk_size must be at least 1")
+        if self.num_left_chunks < -1:
+            raise ValueError("num_left_chunks must be at least -1")
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Recognizer:
         mode: DecodingMode = "attention_rescoring",
         hotwords: Sequence[str] = (),
     ) -> Transcript:
-        """Recognise a whole recording.
+        """Recognise a whole recording; one too short for the encoder is empty.
 
         Args:
             audio: a file, or (samples,) float32 in [-1, 1] at 16 kHz.
@@ -117,6 +119,8 @@ class Recognizer:
             samples = resample(samples, rate, SAMPLE_RATE)
         waveform = torch.from_numpy(samples).unsqueeze(0)
         features, lens = self.loaded.fbank(waveform, torch.tensor([len(samples)]))
+        if int(lens[0]) <= self.loaded.model.encoder.embed.right_context:
+            return Transcript("", 0.0, len(samples) / SAMPLE_RATE)
         encoder_out, encoder_lens = self.loaded.model.encoder(features, lens)
         decoder = Decoder(self.loaded.model, self.options, self._fusion(hotwords))
         best = decoder(encoder_out, encoder_lens, [mode])[mode][0][0]

@@ -29,7 +29,7 @@ class BiasedScores:
 
 
 def read_hotwords(path: PathLike, unit: Unit, rules: TextRules | None = None) -> list[Phrase]:
-    """Read hotword phrases, one a line; empty lines are passed over.
+    """Read hotword phrases, one a line; empty lines are passed over, and so is what stands after a tab.
 
     Args:
         path: the file.
@@ -44,6 +44,7 @@ def read_hotwords(path: PathLike, unit: Unit, rules: TextRules | None = None) ->
             text = line.decode()
         except UnicodeDecodeError as error:
             raise DataError("is not UTF-8", path=path, line=number, cure="convert the file with iconv") from error
+        text = text.partition("\t")[0]  # then comes the search's score
         phrases.append(tuple(split_units(rules(text) if rules else text, unit)))
     if not any(phrases):
         raise DataError("holds no hotword", path=path, cure="write one phrase a line")

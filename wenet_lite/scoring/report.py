@@ -21,6 +21,8 @@ class ResultRow:
     mode: the search.
     fused: what was fused into it, such as `lm`; empty for nothing.
     chunk_size: encoder frames a chunk, -1 for whole utterances.
+    num_left_chunks: chunks of history, -1 for all of the past.
+    streaming: whether the chunks went through caches.
     wer: word error rate, percent.
     insertions, deletions, substitutions: errors.
     num_words: words of the reference.
@@ -32,6 +34,8 @@ class ResultRow:
     mode: str
     fused: str
     chunk_size: int
+    num_left_chunks: int
+    streaming: bool
     wer: float
     insertions: int
     deletions: int
@@ -60,6 +64,8 @@ def collect_results(exp_dir: Path) -> list[ResultRow]:
                 mode=decode["mode"],
                 fused=" ".join(name for name in ("lm", "hotwords") if decode.get(name)),
                 chunk_size=decode["chunk_size"],
+                num_left_chunks=decode.get("num_left_chunks", -1),
+                streaming=decode.get("streaming", False),
                 wer=100.0 * errors / words if words else 0.0,
                 insertions=insertions,
                 deletions=deletions,
@@ -81,7 +87,7 @@ def markdown_table(rows: Sequence[ResultRow]) -> str:
         (
             row.test_set,
             row.mode + (f" + {row.fused}" if row.fused else ""),
-            "whole" if row.chunk_size < 0 else f"{row.chunk_size * row.frame_ms} ms",
+            _chunk(row),
             f"{row.wer:.2f}",
             str(row.insertions),
             str(row.deletions),
@@ -94,6 +100,13 @@ def markdown_table(rows: Sequence[ResultRow]) -> str:
     widths = [max(len(line[i]) for line in (header, *cells)) for i in range(len(header))]
     lines = [_line(header, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"]
     return "\n".join([*lines, *(_line(line, widths) for line in cells)]) + "\n"
+
+
+def _chunk(row: ResultRow) -> str:
+    if row.chunk_size < 0:
+        return "whole"
+    history = f", left {row.num_left_chunks}" if row.num_left_chunks >= 0 else ""
+    return f"{row.chunk_size * row.frame_ms} ms{history}{', stream' if row.streaming else ''}"
 
 
 def _place(row: ResultRow) -> tuple[str, str, int, bool, int]:

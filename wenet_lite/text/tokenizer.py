@@ -124,6 +124,12 @@ class CharTokenizer(Tokenizer):
         return list(text.replace(" ", WORD_START))
 
 
+def separate_words(text: str, units: Iterable[str]) -> str:
+    """A text with blanks between its words; where no unit begins with `▁`, every character is a word."""
+    marked = any(unit.startswith(WORD_START) for unit in units)
+    return text if marked else " ".join("".join(text.split()))
+
+
 def load_tokenizer(lang_dir: str | os.PathLike[str]) -> Tokenizer:
     """The tokenizer of a lang directory: sentencepiece's where it has a model, characters elsewhere.
 

@@ -122,7 +122,7 @@ class Trainer:
         finally:
             self.wishes.release_signals()
         self._close()
-        return not stopped
+        return not stopped or self._is_finished()
 
     def _train_epoch(self, plan: EpochPlan) -> bool:
         """The rest of an epoch, or of the run; whether a signal has stopped it, and it is saved."""

@@ -1,0 +1,23 @@
+"""Pages say nothing that is not there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from toy import ROOT
+
+from wenet_lite.bin.main import COMMANDS
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "egs/librispeech/RESULTS.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere_and_commands_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / link).exists(), link
+    for name in re.findall(r"(?:tools/|^)wenet-lite (\w+)", text, re.MULTILINE):
+        assert name in COMMANDS, name
+    for script in re.findall(r"python (benchmarks/\w+\.py)", text):
+        assert (ROOT / script).exists(), script
+    assert not re.search(r"^[A-Z]{4,}$", text, re.MULTILINE), "a place that was to be filled"

@@ -7,11 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prefix_beam_forms import both_forms, needs_numba
 
 from wenet_lite.decoding.ctc_greedy import CtcGreedySearch
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeam, CtcPrefixBeamSearch
-
-both_forms = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "tensors"])
 
 
 def random_log_probs(frames: int, vocab: int, seed: int) -> torch.Tensor:
@@ -73,6 +72,7 @@ def test_a_stream_in_any_portions_equals_the_whole(compiled: bool, portions: lis
     assert beam.hypotheses() == search(log_probs[None], torch.tensor([len(log_probs)]))[0]
 
 
+@needs_numba
 @given(frames=st.integers(0, 30), vocab=st.integers(2, 9), beam=st.integers(1, 12), seed=st.integers(0, 10_000))
 @settings(max_examples=60, deadline=None)
 def test_both_forms_are_the_same_search(frames: int, vocab: int, beam: int, seed: int) -> None:
@@ -86,6 +86,7 @@ def test_both_forms_are_the_same_search(frames: int, vocab: int, beam: int, seed
         assert [hyp.score for hyp in compiled] == pytest.approx([hyp.score for hyp in in_tensors], abs=1e-9)
 
 
+@needs_numba
 def test_a_stream_of_hours_forgets_what_no_prefix_holds() -> None:
     log_probs = random_log_probs(400, 6, 0)
     log_probs[20:] += torch.tensor([9.0, 0, 0, 0, 0, 0])  # then silence
@@ -131,6 +132,7 @@ def test_results_are_wenets(golden, context: str, compiled: bool) -> None:
         assert found[0].tokens == tuple(wanted["tokens"])
 
 
+@needs_numba
 def test_without_a_folder_for_compiled_code_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     from numba.core import caching
 

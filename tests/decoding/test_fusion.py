@@ -11,13 +11,11 @@ import torch
 from fusion_oracles import FusedTexts, fused_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prefix_beam_forms import both_forms, needs_numba
 
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch
 from wenet_lite.decoding.fusion import Fusion
 from wenet_lite.decoding.hotwords import Hotword
-from wenet_lite.decoding.prefix_beam_kernel import hotword_end, hotword_gain, hotword_next
-
-both_forms = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "tensors"])
 
 
 def random_log_probs(frames: int, seed: int) -> torch.Tensor:
@@ -62,6 +60,8 @@ def wenet_fusion(folder: Path) -> tuple[dict[str, Any], dict[str, Any], Fusion]:
 
 def gains(fusion: Fusion, tokens: Sequence[int]) -> list[float]:
     """What hotwords give and take with each token, and at the end."""
+    from wenet_lite.decoding.prefix_beam_kernel import hotword_end, hotword_gain, hotword_next
+
     tables, state, found = fusion.tables, 0, []
     for token in tokens:
         following = hotword_next(tables.nodes, tables.begins, state, token)
@@ -71,12 +71,14 @@ def gains(fusion: Fusion, tokens: Sequence[int]) -> list[float]:
     return [*found, hotword_end(tables.nodes, tables.at_boundary, state)]
 
 
+@needs_numba
 def test_hotwords_earn_what_wenets_do(golden: Path) -> None:
     _, of_context, fusion = wenet_fusion(golden)
     expected = [gain for _, gain, _ in of_context["trace"]]
     assert gains(fusion, [token for token, *_ in of_context["trace"]]) == [*expected, of_context["finalize"]]
 
 
+@needs_numba
 @both_forms
 def test_hotwords_lead_where_wenets_do(golden: Path, compiled: bool) -> None:
     reference, of_context, fusion = wenet_fusion(golden)
@@ -92,6 +94,7 @@ def test_hotwords_lead_where_wenets_do(golden: Path, compiled: bool) -> None:
             assert hyp.score - hyp.extra == pytest.approx(expected, abs=1e-4)
 
 
+@needs_numba
 def test_a_phrase_ends_with_its_word_and_may_begin_another() -> None:
     hotwords = [Hotword("NEW", (1,), 2.0), Hotword("NEW YORK", (1, 2), 2.0), Hotword("NEW", (1,), 2.0)]
     fusion = Fusion(("<blank>", "\u2581NEW", "\u2581YORK", "S"), hotwords)
@@ -106,6 +109,7 @@ def test_a_phrase_ends_with_its_word_and_may_begin_another() -> None:
     assert earned(2, 1, 1, 2) == 2.0 + 2.0 + 4.0
 
 
+@needs_numba
 @given(texts=fused_texts(), beam_size=st.integers(1, 6), seed=st.integers(0, 1000))
 @settings(max_examples=80, deadline=None)
 def test_both_forms_are_the_same_search(texts: FusedTexts, beam_size: int, seed: int) -> None:

@@ -12,12 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wenet_lite.bin import command
-from wenet_lite.scoring.audio_links import audio_links
-from wenet_lite.scoring.details import write_details
-from wenet_lite.scoring.evaluation import EvaluationOptions, evaluate
-from wenet_lite.scoring.page import write_page
-from wenet_lite.scoring.plain import evaluation_lines
-from wenet_lite.scoring.wer import missing_error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +20,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.audio and not args.html:
         parser.error("--audio needs --html, the page that plays it")
+
+    from wenet_lite.scoring.audio_links import audio_links
+    from wenet_lite.scoring.details import write_details
+    from wenet_lite.scoring.evaluation import EvaluationOptions, evaluate
+    from wenet_lite.scoring.page import write_page
+    from wenet_lite.scoring.plain import evaluation_lines
+    from wenet_lite.scoring.wer import missing_error
+
     options = EvaluationOptions(args.mode, args.unit, args.rules, args.utt2spk, args.compare, args.hotwords, args.nbest)
     evaluation = evaluate(args.ref, args.hyp, options)
     if args.html:

@@ -113,7 +113,7 @@ def measure_trained(trained: Trained, repeats: int) -> Iterator[Row]:
     config = read_experiment(trained.exp_dir / "train.yaml")
     loaded = load_model(ModelDescription(config.features, config.model), trained.checkpoint, trained.exp_dir)
     prepare_for_cpu(loaded.model)
-    batches = [features_of(loaded, waves, samples) for waves, samples in read_batches(trained)]
+    batches = [loaded.fbank(waveforms, num_samples) for waveforms, num_samples in read_batches(trained)]
     encoded = [loaded.model.encoder(features, lens) for features, lens in batches]
     posteriors = [(loaded.model.ctc_log_probs(out), lens) for out, lens in encoded]
     utterances = [(rows[i : i + 1, : lens[i]], lens[i : i + 1]) for rows, lens in posteriors for i in range(len(lens))]
@@ -175,9 +175,3 @@ def read_batches(trained: Trained) -> Iterator[tuple[Tensor, Tensor]]:
         taken += len(batch.keys)
         if taken >= trained.count:
             return
-
-
-def features_of(loaded: LoadedModel, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
-    """(batch, frames, bins) and (batch,) valid frames."""
-    features, lens = loaded.fbank(waveforms, num_samples)
-    return features, lens

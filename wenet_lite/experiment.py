@@ -25,6 +25,8 @@ from wenet_lite.features.fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE, Fb
 from wenet_lite.model.asr_model import AsrModel, required_encoder_frames
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.model.subsampling import SubsamplingType, required_frames
+from wenet_lite.runtime.cpu import prepare_for_cpu
+from wenet_lite.runtime.model_dir import LoadedModel, ModelDescription, load_model
 from wenet_lite.text.rules import TextRules
 from wenet_lite.text.tokenizer import UNKNOWN, WORD_START, Tokenizer, copy_lang_files, load_tokenizer
 from wenet_lite.training.continuation import fingerprint
@@ -75,6 +77,26 @@ def read_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = ())
         ConfigError: for unknown keys and wrong values.
     """
     return from_dict(ExperimentConfig, apply_overrides(load_yaml(path), overrides), path=path)
+
+
+def load_run(
+    config: ExperimentConfig, exp_dir: Path, checkpoint: Path, device: torch.device, *, pack: bool = True
+) -> LoadedModel:
+    """The model of a run on a device, as it is used after training.
+
+    Args:
+        config: of the run.
+        exp_dir: holds its units and text rules.
+        checkpoint: its weights, a state_dict.
+        device: where model and front end are put.
+        pack: lay the weights out for a CPU, if that is the device; such a model is for float32.
+    Raises:
+        CheckpointError: if the weights do not fit.
+    """
+    loaded = load_model(ModelDescription(config.features, config.model), checkpoint, exp_dir)
+    if pack and device.type == "cpu":
+        prepare_for_cpu(loaded.model)
+    return LoadedModel(loaded.model.to(device), loaded.fbank.to(device), loaded.tokenizer)
 
 
 def build_model(config: ExperimentConfig, vocab_size: int) -> AsrModel:

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wenet_lite.decoding.alignment import TokenSpan
+from wenet_lite.decoding.common_subsequence import common_subsequence
 from wenet_lite.decoding.options import Hypothesis
-from wenet_lite.decoding.stitching import alignment, give_times, stitch
+from wenet_lite.decoding.stitching import give_times, stitch
 
 GARBLED = 99
 
@@ -70,7 +71,7 @@ def test_a_hypothesis_without_times_gets_those_of_equal_tokens() -> None:
 
 @given(st.lists(st.integers(0, 2), max_size=7), st.lists(st.integers(0, 2), max_size=7))
 def test_the_alignment_is_a_longest_common_subsequence(left: list[int], right: list[int]) -> None:
-    pairs = alignment(len(left), len(right), lambda i, j: left[i] == right[j])
+    pairs = common_subsequence(len(left), len(right), lambda i, j: left[i] == right[j])
     assert all(left[i] == right[j] for i, j in pairs)
     assert pairs == sorted(pairs) and all(a[0] < b[0] and a[1] < b[1] for a, b in itertools.pairwise(pairs))
     longest = max(

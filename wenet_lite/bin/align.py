@@ -29,25 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
     args = parser.parse_args(argv)
 
-    import torch
-
     from wenet_lite.config import from_dict
     from wenet_lite.data.manifest import read_manifest
     from wenet_lite.decoding.transcript_alignment import TranscriptAligner, write_alignments
-    from wenet_lite.experiment import read_experiment
-    from wenet_lite.runtime.cpu import prepare_for_cpu
-    from wenet_lite.runtime.model_dir import ModelDescription, load_model
+    from wenet_lite.experiment import load_run, read_experiment
+    from wenet_lite.transfer import choose_device
 
     timing = from_dict(WordTiming, {"lag_ms": args.lag_ms})
     config = read_experiment(args.exp_dir / "train.yaml")
-    loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
-    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if device.type == "cpu":
-        prepare_for_cpu(loaded.model)
+    device = choose_device(args.device, 0)
+    loaded = load_run(config, args.exp_dir, args.checkpoint, device)
     chunk_size = config.model.encoder.static_chunk_size or -1
-    aligner = TranscriptAligner(
-        loaded.model.to(device), loaded.fbank.to(device), loaded.tokenizer, device, chunk_size, timing
-    )
+    aligner = TranscriptAligner(loaded.model, loaded.fbank, loaded.tokenizer, device, chunk_size, timing)
     result = aligner(read_manifest(args.data, allow_pipes=args.allow_pipes))
     write_alignments(result, tuple(args.format), args.output)
     suspicious = result.suspicious

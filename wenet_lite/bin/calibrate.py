@@ -34,22 +34,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.decoding.recognition_options import RecognitionOptions
     from wenet_lite.distributed import World
     from wenet_lite.errors import ConfigError
-    from wenet_lite.experiment import read_experiment
-    from wenet_lite.runtime.cpu import prepare_for_cpu
-    from wenet_lite.runtime.model_dir import ModelDescription, load_model
+    from wenet_lite.experiment import load_run, read_experiment
     from wenet_lite.transfer import choose_device
 
     if not args.output.parent.is_dir():
         raise ConfigError("cannot be written: its folder does not exist", path=args.output)
     config = read_experiment(args.exp_dir / "train.yaml")
-    loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
-    manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
     device = choose_device(args.device, 0)
-    if device.type == "cpu":
-        prepare_for_cpu(loaded.model)
+    loaded = load_run(config, args.exp_dir, args.checkpoint, device)
+    manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
     chunk_size = config.model.encoder.static_chunk_size or -1
     options = RecognitionOptions((args.mode,), DecodingOptions(), chunk_size=chunk_size, words=True)
-    recognizer = BatchRecognizer(loaded.model.to(device), loaded.fbank.to(device), options, device)
+    recognizer = BatchRecognizer(loaded.model, loaded.fbank, options, device)
     batches = ListRecognizer(recognizer, loaded.tokenizer, manifest).recognized(set(), World(), num_workers=0)
     recognized = [utterance for _, utterances in batches for utterance in utterances]
     unheard = [(utterance.key, utterance.reason) for utterance in recognized if utterance.reason is not None]

@@ -24,10 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.data.kaldi import read_table
     from wenet_lite.data.manifest import read_manifest
     from wenet_lite.decoding.chunk_evaluation import ChunkEvaluation, ChunkEvaluationOptions
-    from wenet_lite.experiment import read_experiment
+    from wenet_lite.experiment import load_run, read_experiment
     from wenet_lite.model.context import context_warnings
-    from wenet_lite.runtime.cpu import prepare_for_cpu
-    from wenet_lite.runtime.model_dir import ModelDescription, load_model
     from wenet_lite.scoring.chunk_report import chunk_table
     from wenet_lite.transfer import choose_device
 
@@ -46,10 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for warning in context_warnings(config.model.encoder, *context):
             _LOG.warning("%s: %s", args.exp_dir, warning)
     device = choose_device(args.device, 0)
-    loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
-    if device.type == "cpu":
-        prepare_for_cpu(loaded.model)
-    evaluation = ChunkEvaluation(loaded.model.to(device), loaded.fbank.to(device), loaded.tokenizer, options, device)
+    loaded = load_run(config, args.exp_dir, args.checkpoint, device)
+    evaluation = ChunkEvaluation(loaded.model, loaded.fbank, loaded.tokenizer, options, device)
     manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
     args.result_dir.mkdir(parents=True, exist_ok=True)
     rows = evaluation(manifest, read_table(args.ref), args.num_workers)

@@ -33,20 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.decoding.recognition import ListRecognizer
     from wenet_lite.decoding.results import WordOutput, write_results
     from wenet_lite.distributed import World, gather_objects, leave, process_group
-    from wenet_lite.experiment import read_experiment
+    from wenet_lite.experiment import load_run, read_experiment
     from wenet_lite.model.context import context_warnings
     from wenet_lite.run_lock import run_lock
-    from wenet_lite.runtime.cpu import prepare_for_cpu
-    from wenet_lite.runtime.model_dir import ModelDescription, load_model
     from wenet_lite.transfer import choose_device
 
     config = read_experiment(args.exp_dir / "train.yaml")
     options = _options(args, config)
     words = WordOutput(tuple(args.words), read_calibration(args.calibration) if args.calibration else None)
     device = choose_device(args.device, World.from_environment().local_rank)
-    loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
-    if device.type == "cpu" and options.dtype == "float32":
-        prepare_for_cpu(loaded.model)
+    loaded = load_run(config, args.exp_dir, args.checkpoint, device, pack=options.dtype == "float32")
     manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
     told = args.lm and World.from_environment().is_main
     references = [manifest[i].txt for i in range(len(manifest))] if told else []
@@ -54,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     counting = [args.checkpoint, args.exp_dir / "train.yaml", args.exp_dir / "units.txt", args.data, *manifest.files]
     counting += [path for path in (args.hotwords, args.lm) if path is not None]
     parts = PartFolder(args.result_dir / f".parts{options.suffix}", options.fingerprint(device.type, counting))
-    recognizer = BatchRecognizer(loaded.model.to(device), loaded.fbank.to(device), options, device, fusion)
+    recognizer = BatchRecognizer(loaded.model, loaded.fbank, options, device, fusion)
     with process_group(device) as world, run_lock(parts.folder, "decode") if world.is_main else nullcontext():
         if world.is_main:
             for warning in context_warnings(config.model.encoder, options.chunk_size, options.num_left_chunks):

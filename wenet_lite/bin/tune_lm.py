@@ -32,20 +32,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.decoding.lm_coverage import check_coverage
     from wenet_lite.decoding.ngram_arpa import read_arpa
     from wenet_lite.decoding.posteriors import PosteriorReader
-    from wenet_lite.experiment import read_experiment
-    from wenet_lite.runtime.cpu import prepare_for_cpu
-    from wenet_lite.runtime.model_dir import ModelDescription, load_model
+    from wenet_lite.experiment import load_run, read_experiment
     from wenet_lite.text.tokenizer import separate_words
     from wenet_lite.transfer import choose_device
 
     config = read_experiment(args.exp_dir / "train.yaml")
-    loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
-    lm, manifest = read_arpa(args.lm), read_manifest(args.data, allow_pipes=args.allow_pipes)
     device = choose_device(args.device, 0)
-    if device.type == "cpu":
-        prepare_for_cpu(loaded.model)
+    loaded = load_run(config, args.exp_dir, args.checkpoint, device)
+    lm, manifest = read_arpa(args.lm), read_manifest(args.data, allow_pipes=args.allow_pipes)
     chunk_size = config.model.encoder.static_chunk_size or -1
-    read = PosteriorReader(loaded.model.to(device), loaded.fbank.to(device), loaded.tokenizer, device, chunk_size)
+    read = PosteriorReader(loaded.model, loaded.fbank, loaded.tokenizer, device, chunk_size)
     refs = {utterance.key: utterance.txt for utterance in map(manifest.__getitem__, range(len(manifest)))}
     coverage = check_coverage(lm.words, (separate_words(ref, loaded.tokenizer.units) for ref in refs.values()))
     _LOG.log(logging.WARNING if coverage.cure else logging.INFO, "%s: %s", args.data, coverage)

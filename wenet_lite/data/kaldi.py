@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from wenet_lite.errors import DataError
 
@@ -94,13 +96,24 @@ def write_lines(path: PathLike, lines: Iterable[bytes]) -> None:
     Raises:
         DataError: if there is no such folder.
     """
+    with renamed_when_written(path) as stream:
+        stream.writelines(line + b"\n" for line in lines)
+
+
+@contextmanager
+def renamed_when_written(path: PathLike) -> Iterator[BinaryIO]:
+    """A temporary file to write; it becomes `path` when the block ends, and vanishes if the block fails.
+
+    Raises:
+        DataError: if there is no such folder.
+    """
     target = Path(path)
     if not target.parent.is_dir():
         raise DataError("cannot be written: its folder does not exist", path=path)
     temporary = target.with_name(target.name + ".tmp")
     try:
         with open(temporary, "wb") as stream:
-            stream.writelines(line + b"\n" for line in lines)
+            yield stream
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)

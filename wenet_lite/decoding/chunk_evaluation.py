@@ -166,9 +166,11 @@ class ChunkEvaluation:
                     failed[key] = "is too short to be heard"
                     continue
                 whole = hear_whole(features, 1000 * duration_s)
+                with torch.no_grad():
+                    log_probs = self._model.ctc_log_probs(whole.encoder_out)
                 for context, found in measures.items():
                     replayed = whole if context == (_WHOLE, -1) else replays[context](features, 1000 * duration_s)
-                    self._measure(found, key, replayed, whole.encoder_out, duration_s)
+                    self._measure(found, key, replayed, log_probs, duration_s)
         return failed
 
     def _features(self, batch: Batch) -> tuple[Tensor, float]:
@@ -182,16 +184,12 @@ class ChunkEvaluation:
             recognizer, self._units, self._options.mode, counts_computation=self._options.counts_computation
         )
 
-    def _measure(
-        self, found: _Measures, key: str, replayed: Replayed, whole_encoder_out: Tensor, duration_s: float
-    ) -> None:
+    def _measure(self, found: _Measures, key: str, replayed: Replayed, log_probs: Tensor, duration_s: float) -> None:
         found.texts[key] = self._tokenizer.decode(replayed.tokens)
         steady = steadiness(replayed.results)
         found.num_words += len(steady.shown_ms)
         found.taken_back += steady.taken_back
         found.num_streamed += 1
-        with torch.no_grad():
-            log_probs = self._model.ctc_log_probs(whole_encoder_out)
         aligned = self._align(log_probs, torch.tensor([log_probs.shape[1]]), [replayed.tokens])[0]
         if not isinstance(aligned, Unalignable):
             spans = word_spans(aligned.spans, self._units)

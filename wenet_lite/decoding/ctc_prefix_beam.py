@@ -96,7 +96,7 @@ class CtcPrefixBeamSearch:
             fusions: hotwords and language model, of all utterances or of each.
         Returns:
             for each utterance its hypotheses, best first; `score` is log p(prefix | x) with what fusion has added.
-            Posteriors that are no numbers give an empty one.
+            Posteriors that are no numbers have none.
         """
         return self.search(self.tried(log_probs, lens), fusions)
 
@@ -123,7 +123,7 @@ class CtcPrefixBeamSearch:
             beams = self.begin(len(rows), fusion, tried.values.device)
             beams.advance(tried.values[rows], tried.tokens[rows], tried.lens[rows])
             results.update(zip(rows, beams.hypotheses()))
-        return [results[row] or [Hypothesis((), 0.0)] for row in range(len(tried.lens))]
+        return [results[row] for row in range(len(tried.lens))]
 
     def begin(self, batch: int, fusion: Fusion, device: torch.device) -> Beams:
         """Searches of a batch of streams, before their first frames."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from wenet_lite.config import from_dict, to_dict
-from wenet_lite.data.kaldi import PathLike, write_lines
+from wenet_lite.data.kaldi import PathLike
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch, Tried
 from wenet_lite.decoding.fusion import Fusion, WordLm
 from wenet_lite.decoding.ngram import NgramLm
+from wenet_lite.decoding.weight_files import read_weights, write_weights
 from wenet_lite.errors import DataError
 from wenet_lite.scoring.wer import align
 from wenet_lite.text.tokenizer import Tokenizer, separate_words
@@ -43,30 +41,13 @@ class FusionWeights:
     num_utterances: int
 
     def write(self, path: PathLike) -> None:
-        """Write JSON, by rename.
-
-        Raises:
-            DataError: if there is no such folder.
-        """
-        write_lines(path, [json.dumps({"schema": 1, **to_dict(self)}).encode()])
+        """Write JSON; see `write_weights`."""
+        write_weights(self, path)
 
     @classmethod
     def read(cls, path: PathLike) -> FusionWeights:
-        """Read what `write` wrote.
-
-        Raises:
-            DataError: if the file cannot be read or is no JSON of that kind.
-            ConfigError: if a value is missing or of the wrong type.
-        """
-        try:
-            tree = json.loads(Path(path).read_bytes())
-        except OSError as error:
-            raise DataError(f"cannot read the file: {error.strerror}", path=path, cure="tune_lm writes it") from error
-        except ValueError as error:
-            raise DataError("is not JSON", path=path, cure="tune_lm writes it") from error
-        if not isinstance(tree, dict) or tree.pop("schema", None) != 1:
-            raise DataError("has no weights of schema 1", path=path, cure="tune_lm writes them")
-        return from_dict(cls, tree, path=path)
+        """Read what `write` wrote; see `read_weights`."""
+        return read_weights(cls, path, cure="tune_lm writes it")
 
 
 def tune_fusion(
@@ -97,7 +78,7 @@ def tune_fusion(
 
     def errors(fusion: Fusion) -> int:
         hyps = [
-            separate_words(tokenizer.decode(found[0].tokens), units).split()
+            separate_words(tokenizer.decode(found[0].tokens if found else ()), units).split()
             for tried, _ in portions
             for found in search.search(tried, fusion)
         ]

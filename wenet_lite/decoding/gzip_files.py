@@ -6,9 +6,8 @@ import gzip
 import os
 import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from wenet_lite.data.kaldi import PathLike
+from wenet_lite.data.kaldi import PathLike, renamed_when_written, write_lines
 from wenet_lite.errors import DataError
 
 
@@ -33,19 +32,11 @@ def write_any_lines(path: PathLike, lines: Iterable[bytes]) -> None:
     Raises:
         DataError: if there is no such folder.
     """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise DataError("cannot be written: its folder does not exist", path=path)
-    temporary = target.with_name(target.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            stream = gzip.GzipFile("", "wb", 6, file, mtime=0) if _is_gzip(path) else file
-            stream.writelines(line + b"\n" for line in lines)
-            stream.close()
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    if not _is_gzip(path):
+        write_lines(path, lines)
+        return
+    with renamed_when_written(path) as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as stream:
+        stream.writelines(line + b"\n" for line in lines)
 
 
 def _is_gzip(path: PathLike) -> bool:

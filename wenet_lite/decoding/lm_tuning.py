@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from wenet_lite.config import from_dict, to_dict
-from wenet_lite.data.kaldi import PathLike, write_lines
+from wenet_lite.data.kaldi import PathLike
 from wenet_lite.decoding.lm_rescoring import LanguageModel, LmWeights, Nbest
 from wenet_lite.decoding.ngram import Floats
+from wenet_lite.decoding.weight_files import read_weights, write_weights
 from wenet_lite.errors import DataError
 from wenet_lite.scoring.wer import abridged, align
 
@@ -44,30 +42,13 @@ class TunedWeights:
     num_utterances: int
 
     def write(self, path: PathLike) -> None:
-        """Write JSON.
-
-        Raises:
-            DataError: if there is no such folder.
-        """
-        write_lines(path, [json.dumps({"schema": 1, **to_dict(self)}).encode()])
+        """Write JSON; see `write_weights`."""
+        write_weights(self, path)
 
     @classmethod
     def read(cls, path: PathLike) -> TunedWeights:
-        """Read what `write` wrote.
-
-        Raises:
-            DataError: if the file cannot be read or is no JSON of that kind.
-            ConfigError: if a value is missing or of the wrong type.
-        """
-        try:
-            tree = json.loads(Path(path).read_bytes())
-        except OSError as error:
-            raise DataError(f"cannot read the file: {error.strerror}", path=path) from error
-        except ValueError as error:
-            raise DataError("is not JSON", path=path, cure="tune the weights again") from error
-        if not isinstance(tree, dict) or tree.pop("schema", None) != 1:
-            raise DataError("has no weights of schema 1", path=path, cure="tune the weights again")
-        return from_dict(cls, tree, path=path)
+        """Read what `write` wrote; see `read_weights`."""
+        return read_weights(cls, path, cure="tune the weights again")
 
 
 def tune_weights(

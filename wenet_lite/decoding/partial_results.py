@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wenet_lite.decoding.common_subsequence import common_subsequence
+
 
 @dataclass(frozen=True)
 class ShownResult:
@@ -65,20 +67,10 @@ def _origins(before: Sequence[str], after: Sequence[str]) -> list[int | None]:
     start = 0
     while start < min(len(before), len(after)) and before[start] == after[start]:
         start += 1
-    rows, columns = len(before) + 1, len(after) + 1
-    longest = [[0] * columns for _ in range(rows)]  # of what is left of both from here on
-    for i in range(rows - 2, start - 1, -1):
-        for j in range(columns - 2, start - 1, -1):
-            same = before[i] == after[j]
-            longest[i][j] = longest[i + 1][j + 1] + 1 if same else max(longest[i + 1][j], longest[i][j + 1])
+    rest = common_subsequence(
+        len(before) - start, len(after) - start, lambda i, j: before[start + i] == after[start + j]
+    )
     origins: list[int | None] = [*range(start), *[None] * (len(after) - start)]
-    i = j = start
-    while i < len(before) and j < len(after):
-        if before[i] == after[j]:
-            origins[j] = i
-            i, j = i + 1, j + 1
-        elif longest[i + 1][j] >= longest[i][j + 1]:
-            i += 1
-        else:
-            j += 1
+    for i, j in rest:
+        origins[start + j] = start + i
     return origins

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from wenet_lite.decoding.common_subsequence import common_subsequence
 from wenet_lite.decoding.options import Hypothesis
 
 _TOLERANCE = 8
@@ -35,7 +35,7 @@ def stitch(left: Hypothesis, right: Hypothesis, first: int, last: int) -> Hypoth
         same = left.tokens[tail + i] == right.tokens[j]
         return same and abs(left_times[i] - right_times[j]) <= _TOLERANCE
 
-    pairs = alignment(len(left_times), len(right_times), agree)
+    pairs = common_subsequence(len(left_times), len(right_times), agree)
     if pairs:
         i, j = min(pairs, key=lambda pair: abs((left_times[pair[0]] + right_times[pair[1]]) / 2 - middle))
         keep, skip = tail + i + 1, j + 1
@@ -61,30 +61,7 @@ def give_times(hyp: Hypothesis, reference: Hypothesis, first: int, last: int) ->
     def same(i: int, j: int) -> bool:
         return hyp.tokens[i] == reference.tokens[j]
 
-    pairs = alignment(len(hyp.tokens), len(reference.tokens), same)
+    pairs = common_subsequence(len(hyp.tokens), len(reference.tokens), same)
     positions = [-1, *(i for i, _ in pairs), len(hyp.tokens)]
     times = [first, *(reference.times[j] for _, j in pairs), last]
     return replace(hyp, times=tuple(np.interp(range(len(hyp.tokens)), positions, times).astype(int).tolist()))
-
-
-def alignment(rows: int, columns: int, match: Callable[[int, int], bool]) -> list[tuple[int, int]]:
-    """The longest series of matching pairs that ascends in both, a longest common subsequence.
-
-    Args:
-        rows, columns: lengths of two sequences.
-        match: whether two positions match.
-    """
-    longest = [[0] * (columns + 1) for _ in range(rows + 1)]
-    for i in reversed(range(rows)):
-        for j in reversed(range(columns)):
-            longest[i][j] = longest[i + 1][j + 1] + 1 if match(i, j) else max(longest[i + 1][j], longest[i][j + 1])
-    pairs, i, j = [], 0, 0
-    while longest[i][j]:
-        if match(i, j):
-            pairs.append((i, j))
-            i, j = i + 1, j + 1
-        elif longest[i + 1][j] >= longest[i][j + 1]:
-            i += 1
-        else:
-            j += 1
-    return pairs

@@ -47,7 +47,7 @@ class ModelDescription:
 @dataclass(frozen=True)
 class LoadedModel:
     """Attributes:
-    model: in eval mode, float32, on the CPU.
+    model: in eval mode, float32.
     fbank: its front end.
     tokenizer: its units and text rules.
     """

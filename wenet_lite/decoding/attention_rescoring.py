@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from wenet_lite.decoding.acoustic_model import AcousticModel, TreeDecoder
 from wenet_lite.decoding.options import Hypothesis
 from wenet_lite.decoding.prefix_tree import PrefixTree, build_prefix_tree
 from wenet_lite.errors import ConfigError
-from wenet_lite.model.asr_model import AsrModel
-from wenet_lite.model.decoder import TransformerDecoder
 
 _MAX_NODES = 2048
 """Nodes of padded trees that the decoder reads at once: it bounds the memory, and trees of one size need no padding."""
@@ -33,7 +32,7 @@ class AttentionRescoring:
         ConfigError: if `reverse_weight` is above 0 and the model has no such decoder.
     """
 
-    def __init__(self, model: AsrModel, ctc_weight: float, reverse_weight: float | None = None) -> None:
+    def __init__(self, model: AcousticModel, ctc_weight: float, reverse_weight: float | None = None) -> None:
         if reverse_weight is None:
             reverse_weight = model.config.reverse_weight
         if reverse_weight > 0 and model.right_decoder is None:
@@ -68,34 +67,32 @@ class AttentionRescoring:
         return [sorted(hyps, key=lambda hyp: hyp.score, reverse=True) for hyps in rescored]
 
     def _scores(
-        self, decoder: TransformerDecoder, memory: Tensor, memory_lens: Tensor, nbest: list[list[tuple[int, ...]]]
+        self, decoder: TreeDecoder, memory: Tensor, memory_lens: Tensor, nbest: list[list[tuple[int, ...]]]
     ) -> Tensor:
         """(hypotheses of all utterances,) log p(tokens, end | x)."""
         trees = [build_prefix_tree(hyps, self.model.sos_id) for hyps in nbest]
         scores: dict[int, Tensor] = {}
         for group in _of_like_size([len(tree.tokens) for tree in trees]):
             index = torch.tensor(group, device=memory.device)
-            states = self._states(decoder, memory[index], memory_lens[index], [trees[i] for i in group])
-            scores.update({i: self._of_hypotheses(decoder, state, trees[i]) for i, state in zip(group, states)})
+            logits = self._logits(decoder, memory[index], memory_lens[index], [trees[i] for i in group])
+            scores.update({i: self._of_hypotheses(rows, trees[i]) for i, rows in zip(group, logits)})
         return torch.cat([scores[i] for i in range(len(trees))])
 
-    def _states(
-        self, decoder: TransformerDecoder, memory: Tensor, memory_lens: Tensor, trees: list[PrefixTree]
-    ) -> Tensor:
-        """(trees, nodes, dim) what the output layer is given."""
+    def _logits(self, decoder: TreeDecoder, memory: Tensor, memory_lens: Tensor, trees: list[PrefixTree]) -> Tensor:
+        """(trees, nodes, vocab) of what follows each node."""
         tokens = pad_sequence([tree.tokens for tree in trees], batch_first=True, padding_value=self.model.eos_id)
         depths = pad_sequence([tree.depths for tree in trees], batch_first=True)
         paths = torch.zeros(*tokens.shape, tokens.shape[1], dtype=torch.bool)
         for path, tree in zip(paths, trees):
             path[: len(tree.path), : len(tree.path)] = tree.path
         device = memory.device
-        return decoder.states(memory, memory_lens, tokens.to(device), depths.to(device), paths.to(device))
+        return decoder.tree_logits(memory, memory_lens, tokens.to(device), depths.to(device), paths.to(device))
 
-    def _of_hypotheses(self, decoder: TransformerDecoder, states: Tensor, tree: PrefixTree) -> Tensor:
-        """(hypotheses,) log p(tokens, end | x) of an utterance, from the decoder's (nodes, dim) states."""
-        device = states.device
+    def _of_hypotheses(self, logits: Tensor, tree: PrefixTree) -> Tensor:
+        """(hypotheses,) log p(tokens, end | x) of an utterance, from (nodes, vocab) logits."""
+        device = logits.device
         parents, ends = tree.parents.to(device), tree.ends.to(device)
-        log_probs = decoder.output_layer(states[: len(parents)]).float().log_softmax(dim=1)
+        log_probs = logits[: len(parents)].float().log_softmax(dim=1)
         of_token = log_probs[parents, tree.tokens.to(device)]
         of_token[0] = 0.0  # the start symbol is given
         return torch.where(tree.path.to(device)[ends], of_token, 0.0).sum(dim=1) + log_probs[ends, self.model.eos_id]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from wenet_lite.decoding.acoustic_model import AcousticModel
 from wenet_lite.decoding.alignment import Alignment, CtcAligner
 from wenet_lite.decoding.chunked_encoder import encode_by_chunks
 from wenet_lite.decoding.decoder import Decoder
@@ -18,7 +19,6 @@ from wenet_lite.decoding.options import DecodingMode, Hypothesis
 from wenet_lite.decoding.recognition_options import RecognitionOptions
 from wenet_lite.errors import ConfigError
 from wenet_lite.features.fbank import FRAME_SHIFT, SAMPLE_RATE, Fbank
-from wenet_lite.model.asr_model import AsrModel
 
 Hypotheses = dict[DecodingMode, list[Hypothesis]]
 """Of one utterance, for each mode, best first; the best has spans where the options ask for words."""
@@ -56,7 +56,7 @@ class BatchRecognizer:
 
     def __init__(
         self,
-        model: AsrModel,
+        model: AcousticModel,
         fbank: Fbank,
         options: RecognitionOptions,
         device: torch.device,

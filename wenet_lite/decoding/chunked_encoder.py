@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wenet_lite.model.encoder import Encoder
+from wenet_lite.decoding.acoustic_model import AcousticEncoder
 
 
 class ChunkedEncoder:
@@ -21,7 +21,7 @@ class ChunkedEncoder:
         stride: feature frames from one chunk to the next.
     """
 
-    def __init__(self, encoder: Encoder, chunk_size: int, num_left_chunks: int, like: Tensor) -> None:
+    def __init__(self, encoder: AcousticEncoder, chunk_size: int, num_left_chunks: int, like: Tensor) -> None:
         self._encoder, self._chunk_size, self._num_left_chunks = encoder, chunk_size, num_left_chunks
         self._cache = encoder.empty_cache(len(like), 0, like)
         self.stride = chunk_size * encoder.embed.rate
@@ -45,7 +45,7 @@ class ChunkedEncoder:
 
 
 def encode_by_chunks(
-    encoder: Encoder, features: Tensor, lens: Tensor, chunk_size: int, num_left_chunks: int
+    encoder: AcousticEncoder, features: Tensor, lens: Tensor, chunk_size: int, num_left_chunks: int
 ) -> tuple[Tensor, Tensor]:
     """What `encoder` gives with masks, by caches.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from wenet_lite.decoding.acoustic_model import AcousticModel
 from wenet_lite.decoding.attention_beam import AttentionBeamSearch
 from wenet_lite.decoding.attention_rescoring import AttentionRescoring
 from wenet_lite.decoding.ctc_greedy import CtcGreedySearch
@@ -16,6 +17,7 @@ from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch
 from wenet_lite.decoding.fusion import NO_FUSION, Fusion
 from wenet_lite.decoding.joint_beam import JointBeamSearch
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions, Hypothesis
+from wenet_lite.errors import ConfigError
 from wenet_lite.model.asr_model import AsrModel
 
 _LOG = logging.getLogger(__name__)
@@ -25,18 +27,17 @@ class Decoder:
     """Decodes a batch in several modes; what modes have in common is computed once.
 
     Args:
-        model: in eval mode.
+        model: in eval mode; an exported one serves the searches that do not go token by token.
         options: of the searches.
         fusion: hotwords and language model, for all searches but the greedy one.
     """
 
-    def __init__(self, model: AsrModel, options: DecodingOptions, fusion: Fusion = NO_FUSION) -> None:
+    def __init__(self, model: AcousticModel, options: DecodingOptions, fusion: Fusion = NO_FUSION) -> None:
         self.model, self.fusion, self.blank_penalty = model, fusion, options.blank_penalty
         self.greedy = CtcGreedySearch(model.blank_id)
         self.prefix_beam = CtcPrefixBeamSearch(options.beam_size, model.blank_id)
-        self.attention = AttentionBeamSearch(model, options.beam_size, options.length_penalty, fusion)
         self.rescoring = AttentionRescoring(model, options.ctc_weight, options.reverse_weight)
-        self.joint = JointBeamSearch(model, options.beam_size, options.joint_ctc_weight, options.length_penalty, fusion)
+        self._options = options
         self.seconds: dict[DecodingMode, float] = {}
         """Time spent so far on each mode, the CTC posteriors and a first pass that it needs included."""
 
@@ -84,13 +85,28 @@ class Decoder:
         if "ctc_prefix_beam_search" in modes or "attention_rescoring" in modes:
             first_pass = run("ctc_prefix_beam_search", lambda: self.prefix_beam(log_probs, lens, self.fusion), head)
         if "attention" in modes:
-            run("attention", lambda: self.attention(encoder_out, lens), 0.0)
+            attention = AttentionBeamSearch(
+                self._decoder_model("attention"), self._options.beam_size, self._options.length_penalty, self.fusion
+            )
+            run("attention", lambda: attention(encoder_out, lens), 0.0)
         if "attention_rescoring" in modes:
             nbest = results["ctc_prefix_beam_search"]
             run("attention_rescoring", lambda: self.rescoring(encoder_out, lens, nbest), first_pass)
         if "joint_ctc_attention" in modes:
-            run("joint_ctc_attention", lambda: self.joint(encoder_out, lens, log_probs), head)
+            joint = JointBeamSearch(
+                self._decoder_model("joint_ctc_attention"),
+                self._options.beam_size,
+                self._options.joint_ctc_weight,
+                self._options.length_penalty,
+                self.fusion,
+            )
+            run("joint_ctc_attention", lambda: joint(encoder_out, lens, log_probs), head)
         return results
+
+    def _decoder_model(self, mode: DecodingMode) -> AsrModel:
+        if not isinstance(self.model, AsrModel):
+            raise ConfigError(f"an exported model cannot be searched by {mode}", cure="take attention_rescoring")
+        return self.model
 
     def _log_probs(self, encoder_out: Tensor) -> Tensor:
         log_probs = self.model.ctc_log_probs(encoder_out)

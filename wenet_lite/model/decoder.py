@@ -109,12 +109,13 @@ class TransformerDecoder(nn.Module):
         length = tokens.shape[1]
         token_mask = padding_mask(token_lens, length).unsqueeze(1) & causal_mask(length, tokens.device)
         positions = torch.arange(length, device=tokens.device)
-        return self.output_layer(self.states(memory, memory_lens, tokens, positions, token_mask))
+        return self.tree_logits(memory, memory_lens, tokens, positions, token_mask)
 
-    def states(
+    @torch.jit.export
+    def tree_logits(
         self, memory: Tensor, memory_lens: Tensor, tokens: Tensor, positions: Tensor, token_mask: Tensor
     ) -> Tensor:
-        """What the output layer is given, for tokens that need not stand in a row.
+        """Score what follows each token, for tokens that need not stand in a row.
 
         Args:
             memory: (batch, frames, dim) encoder output.
@@ -123,14 +124,14 @@ class TransformerDecoder(nn.Module):
             positions: (length,) or (batch, length) place of each token in its sequence; the start symbol's is 0.
             token_mask: (batch, length, length), true where a token looks at another.
         Returns:
-            (batch, length, dim).
+            (batch, length, vocab) logits.
         """
         memory_mask = padding_mask(memory_lens, memory.shape[1]).unsqueeze(1)
         x = self.embed(tokens) * math.sqrt(self.dim) + sinusoids(positions, self.dim).to(memory.dtype)
         x = self.embed_dropout(x)
         for layer in self.decoders:
             x = layer(x, token_mask, memory, memory_mask)
-        return self.after_norm(x)
+        return self.output_layer(self.after_norm(x))
 
     def start(self, memory: Tensor, memory_lens: Tensor, num_hypotheses: int) -> DecoderCache:
         """Prepare decoding token by token, in eval mode.

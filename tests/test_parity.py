@@ -16,6 +16,7 @@ from torch import Tensor
 
 from wenet_lite.config import dump_yaml
 from wenet_lite.decoding.decoder import Decoder
+from wenet_lite.decoding.fusion import NO_FUSION
 from wenet_lite.decoding.options import DecodingOptions
 from wenet_lite.errors import InputError
 from wenet_lite.features.fbank import Fbank, FbankConfig
@@ -26,16 +27,21 @@ from wenet_lite.model.mixture import MixtureConfig
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.model.multi_level import MultiLevelConfig
 from wenet_lite.model.subsampling import subsampled_length
+from wenet_lite.runtime.backend import Backend
 from wenet_lite.runtime.cpu import prepare_for_cpu
-from wenet_lite.runtime.model_dir import LoadedModel
-from wenet_lite.runtime.recognizer import StreamingSession, StreamOptions
+from wenet_lite.runtime.endpoint import NO_ENDPOINTS
+from wenet_lite.runtime.session import StreamingSession
+from wenet_lite.runtime.stepper import StreamStepper
+from wenet_lite.runtime.stream import Stream, StreamConfig
 from wenet_lite.runtime.torchscript import TorchScriptModel
+from wenet_lite.runtime.transcript import Transcriber
 from wenet_lite.text.rules import TextRules
 from wenet_lite.text.tokenizer import CharTokenizer, write_units
 
 BINS, VOCAB = 20, 11
 CLOSE = 1e-5
 TIE = 1e-4
+CPU = torch.device("cpu")
 
 moes = st.one_of(
     st.none(),
@@ -214,8 +220,11 @@ def test_audio_in_any_split_gives_the_text_and_scores_of_the_masked_utterance(
 ) -> None:
     model, fbank, chunk_size = build(config), Fbank(FbankConfig(num_mel_bins=BINS)).eval(), 4
     samples = np.random.default_rng(len(splits)).standard_normal(6000 + sum(splits)).astype(np.float32) * 0.1
+    decoder, backend = Decoder(model, DecodingOptions()), Backend(model, fbank, tokenizer, CPU, "float32")
+    config_of_stream = StreamConfig(16000, chunk_size, left, NO_ENDPOINTS, NO_FUSION)
     session = StreamingSession(
-        LoadedModel(model, fbank, tokenizer), DecodingOptions(), StreamOptions(chunk_size, left), 16000
+        Stream(model, decoder, tokenizer, config_of_stream, torch.zeros(1)),
+        StreamStepper(backend, decoder, Transcriber(tokenizer, 40)),
     )
     for portion in np.split(samples, np.cumsum(splits)):
         session.accept(portion)

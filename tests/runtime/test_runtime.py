@@ -20,7 +20,7 @@ from wenet_lite.data.manifest import read_manifest
 from wenet_lite.decoding.fusion_tuning import FusionWeights
 from wenet_lite.errors import CheckpointError, ExportError
 from wenet_lite.runtime import export as export_module
-from wenet_lite.runtime.recognizer import Recognizer, StreamOptions
+from wenet_lite.runtime.recognizer import Recognizer
 from wenet_lite.text.tokenizer import read_units
 
 
@@ -86,7 +86,7 @@ def test_streaming_gives_the_text_of_chunked_decoding(
     expected = decoded(toy, toy_model, tmp_path, "--chunk-size", "4", "--left-chunks", "2")
     recognizer = Recognizer(model_dir)
     for utterance in read_manifest(toy.folder / "dev/data.list"):
-        session = recognizer.stream(16000, StreamOptions(4, 2))
+        session = recognizer.stream(chunk_ms=160, left_chunks=2)
         samples, _ = read_audio(utterance.wav)
         for part in np.array_split(samples, 7):
             session.accept(part)
@@ -110,7 +110,7 @@ def test_hotwords_and_language_model_are_those_of_recognize(
     chunks = decoded(toy, toy_model, tmp_path / "chunks", *fused, "--chunk-size", "4", "--left-chunks", "2")
     for utterance in read_manifest(toy.folder / "dev/data.list"):
         assert recognizer.transcribe(utterance.wav, hotwords=phrases).text == whole[utterance.key]
-        session = recognizer.stream(16000, StreamOptions(4, 2), phrases)
+        session = recognizer.stream(chunk_ms=160, left_chunks=2, hotwords=phrases)
         for part in np.array_split(read_audio(utterance.wav)[0], 5):
             session.accept(part)
         assert session.finish().text == chunks[utterance.key]
@@ -122,7 +122,7 @@ def test_hotwords_and_language_model_are_those_of_recognize(
 def test_any_split_of_the_audio_gives_the_same_score(toy: Toy, model_dir: Path, portions: list[int]) -> None:
     recognizer = Recognizer(model_dir)
     samples, _ = read_audio(read_manifest(toy.folder / "dev/data.list")[0].wav)
-    whole, split = (recognizer.stream(16000, StreamOptions(4, -1)) for _ in range(2))
+    whole, split = (recognizer.stream(chunk_ms=160) for _ in range(2))
     whole.accept(samples)
     for part in np.split(samples, np.minimum(np.cumsum(portions), len(samples))):
         split.accept(part)

@@ -24,14 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from wenet_lite.data.audio import read_audio
     from wenet_lite.errors import AudioError
-    from wenet_lite.runtime.recognizer import Recognizer, StreamOptions
+    from wenet_lite.runtime.recognizer import Recognizer
 
     recognizer = Recognizer(args.model, lm=args.lm)
     frame_ms = recognizer.frame_ms
     chunk_ms = recognizer.chunk_ms if args.chunk_ms is None else args.chunk_ms
     if chunk_ms < frame_ms or chunk_ms % frame_ms:
         parser.error(f"--chunk-ms must be a multiple of {frame_ms}, the length of an encoder frame")
-    options = StreamOptions(chunk_ms // frame_ms, args.left_chunks)
     failed = 0
     for path in args.audio:
         try:
@@ -39,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"{path}: {recognizer.transcribe(path, hotwords=args.hotword).text}", flush=True)
                 continue
             samples, rate = read_audio(path)
-            session = recognizer.stream(rate, options, args.hotword)
+            session = recognizer.stream(rate, chunk_ms=chunk_ms, left_chunks=args.left_chunks, hotwords=args.hotword)
             portion = rate * chunk_ms // 1000
             shown = ""
             for start in range(0, len(samples), portion):

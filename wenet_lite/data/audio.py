@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from wenet_lite.errors import AudioError
+from wenet_lite.errors import AudioError, InputError
 
 SUFFIXES = ("flac", "wav", "ogg", "opus", "mp3")
 """Suffixes of the formats that are read; WAV with 8, 16, 24 or 32 bits or floats."""
@@ -206,6 +206,26 @@ def resample(samples: np.ndarray, rate: int, target_rate: int) -> np.ndarray:
     import soxr
 
     return soxr.resample(samples, rate, target_rate).astype(np.float32, copy=False)
+
+
+def as_float(samples: np.ndarray) -> np.ndarray:
+    """(samples,) of any type as float32 in [-1, 1]: integers are scaled by their type's range, unsigned ones centred.
+
+    Raises:
+        InputError: for more than one channel, NaN, infinity, or a type that is no number.
+    """
+    samples = np.asarray(samples)
+    if samples.ndim != 1:
+        raise InputError(f"audio has shape {samples.shape}, not (samples,)", cure="give one channel")
+    if samples.dtype.kind in "iu":
+        info = np.iinfo(samples.dtype)
+        middle = (int(info.max) + int(info.min) + 1) // 2
+        return ((samples.astype(np.float64) - middle) / (int(info.max) - middle + 1)).astype(np.float32)
+    if samples.dtype.kind != "f":
+        raise InputError(f"audio is of type {samples.dtype}", cure="give integers or floats in [-1, 1]")
+    if not np.isfinite(samples).all():
+        raise InputError("audio holds NaN or infinite samples")
+    return samples.astype(np.float32, copy=False)
 
 
 def change_speed(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:

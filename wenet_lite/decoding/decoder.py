@@ -69,7 +69,7 @@ class Decoder:
         self, encoder_out: Tensor, lens: Tensor, modes: Sequence[DecodingMode]
     ) -> dict[DecodingMode, list[list[Hypothesis]]]:
         started = time.perf_counter()
-        log_probs = self._log_probs(encoder_out)
+        log_probs = self.log_probs(encoder_out)
         head = time.perf_counter() - started
         results: dict[DecodingMode, list[list[Hypothesis]]] = {}
 
@@ -108,7 +108,8 @@ class Decoder:
             raise ConfigError(f"an exported model cannot be searched by {mode}", cure="take attention_rescoring")
         return self.model
 
-    def _log_probs(self, encoder_out: Tensor) -> Tensor:
+    def log_probs(self, encoder_out: Tensor) -> Tensor:
+        """(batch, frames, dim) to (batch, frames, vocab) log posteriors, `blank_penalty` taken from them."""
         log_probs = self.model.ctc_log_probs(encoder_out)
         if self.blank_penalty:
             log_probs[..., self.model.blank_id] -= self.blank_penalty

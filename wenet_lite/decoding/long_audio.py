@@ -14,10 +14,11 @@ from torch import Tensor
 
 from wenet_lite.data.audio import AudioSource
 from wenet_lite.data.audio_blocks import read_blocks
-from wenet_lite.data.segments import PauseCutter, Segment, longest_run
+from wenet_lite.data.segments import PauseCutter, Segment
 from wenet_lite.decoding.batch_recognizer import BatchRecognizer, Hypotheses
 from wenet_lite.decoding.chunked_encoder import ChunkedEncoder
 from wenet_lite.decoding.options import DecodingMode, Hypothesis
+from wenet_lite.decoding.silence import silent_frame
 from wenet_lite.decoding.stitching import give_times, stitch
 from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.features.stream import StreamingFrontEnd
@@ -72,7 +73,11 @@ class LongAudioRecognizer:
         Raises:
             AudioError: if the audio cannot be read to its end.
         """
-        blocks = self._counted(read_blocks(source, start_s, end_s, sample_rate=SAMPLE_RATE))
+        return self.recognize(read_blocks(source, start_s, end_s, sample_rate=SAMPLE_RATE))
+
+    def recognize(self, audio: Iterable[np.ndarray]) -> Hypotheses:
+        """As a call, of a recording that comes in blocks: (samples,) float32 in [-1, 1], 16 kHz."""
+        blocks = self._counted(audio)
         joined = {mode: Hypothesis((), 0.0) for mode in self._recognizer.options.modes}
         has_times = dict.fromkeys(joined, True)
         for heard in self._stream(blocks) if self._streams else self._segments(blocks):
@@ -127,13 +132,9 @@ class LongAudioRecognizer:
         return _Heard(self._recognizer.search(encoder_out, lens, self._modes)[0], start, 0, length)
 
     def _silence(self, encoder_out: Tensor) -> int:
-        """A cut in the second half: inside the longest run of frames that CTC hears no token in, or the likeliest."""
-        first = encoder_out.shape[1] // 2
         with self._recognizer.autocast():
-            log_probs = self._recognizer.model.ctc_log_probs(encoder_out)[0, first:]
-        blank = self._recognizer.model.blank_id
-        start, length = longest_run((log_probs.argmax(dim=1) == blank).cpu().numpy())
-        return first + (start + length // 2 if length else int(log_probs[:, blank].argmax()))
+            log_probs = self._recognizer.model.ctc_log_probs(encoder_out)[0]
+        return silent_frame(log_probs, self._recognizer.model.blank_id)
 
     def _encoder_outputs(self, blocks: Iterable[np.ndarray]) -> Iterator[Tensor]:
         """(1, frames, dim) of each chunk."""

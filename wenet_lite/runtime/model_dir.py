@@ -19,7 +19,9 @@ from wenet_lite.model.weights import load_tensors, load_weights, save_atomically
 from wenet_lite.text.tokenizer import Tokenizer, copy_lang_files, load_tokenizer
 
 SCHEMA = 1
-_WEIGHTS = "model.pt"
+WEIGHTS = "model.pt"
+CALIBRATION = "calibration.json"
+"""Of word confidences, by `calibrate`; one may be there."""
 _CTC_BIAS = "ctc.ctc_lo.bias"
 
 
@@ -86,6 +88,46 @@ def new_folder(target: Path, source: Path) -> Iterator[Path]:
     temporary.replace(target)
 
 
+class ModelDir:
+    """A model directory, opened.
+
+    Args:
+        folder: what `export` wrote.
+    Attributes:
+        path: the folder.
+        description: its `model.yaml`.
+    Raises:
+        ConfigError: if `model.yaml` is missing or malformed.
+        CheckpointError: if its units, text rules or statistics were changed.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.path = Path(folder)
+        source = self.path / "model.yaml"
+        self.description = from_dict(ModelDescription, load_yaml(source), path=source)
+        for name in self.description.sha256:
+            if "/" not in name and not name.endswith((".pt", ".zip")):
+                self.file(name)
+
+    def file(self, name: str) -> Path:
+        """A file of it that is as it was exported.
+
+        Args:
+            name: relative to the folder.
+        Raises:
+            ConfigError: if it was not exported.
+            CheckpointError: if it is missing or was changed since.
+        """
+        path = self.path / name
+        if name not in self.description.sha256:
+            raise ConfigError("was not exported", path=path, cure="see wenet-lite export --help for the formats")
+        if not path.is_file():
+            raise CheckpointError("is missing", path=path, cure="export the model again")
+        if _sha256(path) != self.description.sha256[name]:
+            raise CheckpointError("is not the file that was exported", path=path, cure="export the model again")
+        return path
+
+
 def load_model_dir(folder: str | os.PathLike[str]) -> LoadedModel:
     """Load the PyTorch weights of a model directory.
 
@@ -93,14 +135,8 @@ def load_model_dir(folder: str | os.PathLike[str]) -> LoadedModel:
         ConfigError: if `model.yaml` is missing or malformed.
         CheckpointError: if a file was changed since it was written, or does not fit.
     """
-    root = Path(folder)
-    description = from_dict(ModelDescription, load_yaml(root / "model.yaml"), path=root / "model.yaml")
-    for name, expected in description.sha256.items():
-        if not (root / name).is_file():
-            raise CheckpointError("is missing", path=root / name, cure="export the model again")
-        if _sha256(root / name) != expected:
-            raise CheckpointError("is not the file that was exported", path=root / name, cure="export the model again")
-    return load_model(description, root / _WEIGHTS, root)
+    opened = ModelDir(folder)
+    return load_model(opened.description, opened.file(WEIGHTS), opened.path)
 
 
 def load_model(description: ModelDescription, weights: Path, lang_dir: Path) -> LoadedModel:
@@ -137,13 +173,14 @@ def write_model_dir(loaded: LoadedModel, description: ModelDescription, source: 
     """
     copy_lang_files(source, target)
     shutil.copyfile(source / "global_cmvn", target / "global_cmvn")
-    save_atomically(loaded.model.state_dict(), target / _WEIGHTS)
+    save_atomically(loaded.model.state_dict(), target / WEIGHTS)
     seal_model_dir(description, target)
 
 
 def seal_model_dir(description: ModelDescription, target: Path) -> None:
-    """Write `model.yaml` with the hash of every file of the folder."""
-    names = sorted(path.name for path in target.iterdir() if path.is_file() and path.name != "model.yaml")
+    """Write `model.yaml` with the hash of every file of the folder and the folders in it."""
+    files = (path for path in target.rglob("*") if path.is_file())
+    names = sorted(name for name in (path.relative_to(target).as_posix() for path in files) if name != "model.yaml")
     hashes = {name: _sha256(target / name) for name in names}
     dump_yaml(ModelDescription(description.features, description.model.shipped, SCHEMA, hashes), target / "model.yaml")
 

@@ -49,9 +49,9 @@ def pack(model: nn.Module) -> None:
 
 @torch.no_grad()
 def _packed(module: nn.Module) -> nn.Module | None:
-    """The packed form of a module, if it has one of its own."""
+    """The packed form of a module, if it has one of its own; what is int8 is packed already."""
     if isinstance(module, PositionwiseFeedForward) and type(module.activation) in _ACTIVATIONS:
-        return PackedFeedForward(module)
+        return PackedFeedForward(module) if isinstance(module.w_1, nn.Linear) else None
     if isinstance(module, nn.Linear):
         return PackedLinear(module.weight, module.bias)
     if isinstance(module, PointwiseConv1d):

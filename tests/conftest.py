@@ -9,6 +9,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from speech_model import SpeechModel, make_speech_model
 from toy import Toy, make_toy
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -67,3 +68,9 @@ def toy_model(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert train.main(toy.train_arguments(exp_dir)) == 0
     assert average.main(["--exp-dir", str(exp_dir), "--num", "2", "--output", str(exp_dir / "avg_2.pt")]) == 0
     return exp_dir
+
+
+@pytest.fixture(scope="session")
+def speech_model(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> SpeechModel:
+    """A small streaming model that says the exact words of a few utterances of real speech; for slow tests."""
+    return make_speech_model(corpora, tmp_path_factory.mktemp("speech"))

@@ -95,7 +95,7 @@ def make_speech_model(corpora: Path, folder: Path) -> SpeechModel:
     assert train.main([*run, *lists]) == 0
     assert average.main(["--exp-dir", str(exp_dir), "--num", "1", "--output", checkpoint]) == 0
     trained = ["--exp-dir", str(exp_dir), "--checkpoint", checkpoint]
-    assert export.main([*trained, "--check-data", str(data_list), "--output", str(model_dir)]) == 0
+    assert export.main([*trained, "--check-data", str(data_list), "--output", str(model_dir), "--quantize"]) == 0
     return SpeechModel(exp_dir, data_list, list(read_manifest(data_list)), model_dir)
 
 

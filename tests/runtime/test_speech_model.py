@@ -9,7 +9,8 @@ from speech_model import SpeechModel
 from wenet_lite.bin import recognize
 from wenet_lite.data.audio import read_audio
 from wenet_lite.data.kaldi import read_table
-from wenet_lite.runtime.recognizer import Recognizer, StreamOptions
+from wenet_lite.runtime.backend import BackendName
+from wenet_lite.runtime.recognizer import Recognizer
 
 MODES = ("ctc_greedy_search", "ctc_prefix_beam_search", "attention_rescoring")
 
@@ -31,8 +32,20 @@ def test_streams_hear_the_exact_words(speech_model: SpeechModel) -> None:
     recognizer = Recognizer(speech_model.model_dir)
     for utterance in speech_model.utterances:
         assert recognizer.transcribe(utterance.wav).text == utterance.txt
-        for options in (StreamOptions(16, 4), StreamOptions(8, 4)):
-            session = recognizer.stream(16000, options)
+        for chunk_ms in (640, 320):
+            session = recognizer.stream(chunk_ms=chunk_ms, left_chunks=4)
             for portion in np.array_split(read_audio(utterance.wav)[0], 7):
                 session.accept(portion)
             assert session.finish().text == utterance.txt
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["pytorch", "torchscript"])
+def test_int8_hears_the_exact_words(speech_model: SpeechModel, backend: BackendName) -> None:
+    recognizer = Recognizer(speech_model.model_dir, backend=backend, dtype="int8")
+    whole = recognizer.transcribe([utterance.wav for utterance in speech_model.utterances])
+    assert [transcript.text for transcript in whole] == [utterance.txt for utterance in speech_model.utterances]
+    for utterance in speech_model.utterances:
+        session = recognizer.stream(left_chunks=4)
+        session.accept(read_audio(utterance.wav)[0])
+        assert session.finish().text == utterance.txt

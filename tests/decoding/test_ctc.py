@@ -70,6 +70,7 @@ def test_a_stream_in_any_portions_equals_the_whole(compiled: bool, portions: lis
         beam.advance(part)
     search = CtcPrefixBeamSearch(5, 0, compiled=compiled)
     assert beam.hypotheses() == search(log_probs[None], torch.tensor([len(log_probs)]))[0]
+    assert beam.best() == beam.hypotheses()[0]
 
 
 @needs_numba

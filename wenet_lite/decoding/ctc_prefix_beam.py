@@ -62,6 +62,10 @@ class CtcPrefixBeam:
         """N-best, best first, if the text ends here; `score` is log p(prefix | x) with what fusion has added."""
         return self._beam.hypotheses()[0] or [Hypothesis((), 0.0)]
 
+    def best(self) -> Hypothesis:
+        """The first of `hypotheses`, without the work for the others."""
+        return next(iter(self._beam.hypotheses(1)[0]), Hypothesis((), 0.0))
+
 
 class Beams(Protocol):
     """The searches of a batch of streams."""
@@ -69,8 +73,8 @@ class Beams(Protocol):
     def advance(self, values: Tensor, tokens: Tensor, lens: Tensor) -> None:
         """Take the frames of `Tried`."""
 
-    def hypotheses(self) -> list[list[Hypothesis]]:
-        """As `CtcPrefixBeam.hypotheses`, of each stream."""
+    def hypotheses(self, most: int | None = None) -> list[list[Hypothesis]]:
+        """As `CtcPrefixBeam.hypotheses`, of each stream; the first `most`, or all."""
 
 
 class CtcPrefixBeamSearch:

@@ -34,9 +34,9 @@ class CompiledBeams:
         for stream, of_row, tokens_of_row, length in rows:
             stream.advance(of_row[:length], tokens_of_row[:length])
 
-    def hypotheses(self) -> list[list[Hypothesis]]:
-        """As `CtcPrefixBeam.hypotheses`, of each stream."""
-        return [stream.hypotheses() for stream in self._streams]
+    def hypotheses(self, most: int | None = None) -> list[list[Hypothesis]]:
+        """As `CtcPrefixBeam.hypotheses`, of each stream; the first `most`, or all."""
+        return [stream.hypotheses(most) for stream in self._streams]
 
 
 class _Stream:
@@ -61,11 +61,11 @@ class _Stream:
         )  # fmt: skip
         self._num_frames += len(values)
 
-    def hypotheses(self) -> list[Hypothesis]:
+    def hypotheses(self, most: int | None) -> list[Hypothesis]:
         extra = final_extra(self._beam, self._tables)
         scores = self._beam["total"] + extra
         hyps = []
-        for i in np.argsort(-scores, kind="stable").tolist():
+        for i in np.argsort(-scores, kind="stable")[:most].tolist():
             prefix = self._beam[i]
             of_blank = prefix["best_blank"] > prefix["best_token"]
             times, tokens = (

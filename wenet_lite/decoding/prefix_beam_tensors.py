@@ -79,10 +79,10 @@ class TensorBeams:
             self._beam = after.where((t < lens).unsqueeze(1), self._beam)
             self._links.append((after.times_before, after.tokens_before, after.last))
 
-    def hypotheses(self) -> list[list[Hypothesis]]:
-        """As `CtcPrefixBeam.hypotheses`, of each stream."""
+    def hypotheses(self, most: int | None = None) -> list[list[Hypothesis]]:
+        """As `CtcPrefixBeam.hypotheses`, of each stream; the first `most`, or all."""
         beam, extra = self._beam, self._fusion.whole(self._beam)
-        scores, order = (beam.total + extra).sort(dim=1, descending=True, stable=True)
+        scores, order = (of[:, :most] for of in (beam.total + extra).sort(dim=1, descending=True, stable=True))
         times = torch.where(beam.best_blank > beam.best_token, beam.times_blank, beam.times_token)
         columns = (scores, *(tensor.gather(1, order) for tensor in (extra, beam.tokens, times)))
         nothing = [beam.last[:, :0]] * 3

@@ -88,7 +88,7 @@ class StreamReplay:
                 now_ms = max(now_ms, duration_ms) + self._spent(started)
                 break
             beam.advance(model.ctc_log_probs(out)[0].cpu())
-            words = self._words(beam.hypotheses()[0])
+            words = self._words(beam.best())
             now_ms = max(now_ms, _position_ms(start + chunks.window)) + self._spent(started)
             results.append(ShownResult(now_ms, words))
         return torch.cat(outs, dim=1), now_ms

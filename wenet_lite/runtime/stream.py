@@ -108,7 +108,7 @@ class Stream:
     @property
     def partial(self) -> str:
         """Best text so far of the utterance that is spoken."""
-        return self._tokenizer.decode(self._nbest[0].tokens)
+        return self._tokenizer.decode(self._best.tokens)
 
     @property
     def heard_s(self) -> float:
@@ -173,7 +173,7 @@ class Stream:
         self._encoder_out.append(encoder_out)
         self._num_frames += len(encoder_out)
         self._beam.advance(log_probs)
-        self._nbest = self._beam.hypotheses()
+        self._best = self._beam.best()
 
     def utterances(self) -> list[Utterance]:
         """What has ended with the chunk that was heard last: nothing in most cases."""
@@ -212,22 +212,21 @@ class Stream:
         self._encoder_out: list[Tensor] = []
         self._num_frames = 0
         self._beam = self._new_beam()
-        self._nbest = self._beam.hypotheses()
+        self._best = self._beam.best()
 
     def _new_beam(self) -> CtcPrefixBeam:
         return CtcPrefixBeam(self._decoder.prefix_beam.beam_size, self._model.blank_id, self.config.fusion)
 
     def _ends_in_silence(self) -> bool:
-        best = self._nbest[0]
-        silent = self._num_frames - (best.times[-1] + 1 if best.times else 0)
+        silent = self._num_frames - (self._best.times[-1] + 1 if self._best.times else 0)
         seconds = silent * self._frame_samples / SAMPLE_RATE
-        return self.config.endpointing.silence_ends(seconds, has_words=bool(best.tokens))
+        return self.config.endpointing.silence_ends(seconds, has_words=bool(self._best.tokens))
 
     def _utterance(self, end: int) -> Utterance:
         """All frames that were heard, up to a sample."""
         encoder_out = torch.cat(self._encoder_out) if self._encoder_out else self._like.new_zeros(0, 1)
         start_s, end_s = self._start / SAMPLE_RATE, end / SAMPLE_RATE
-        return Utterance(encoder_out, self._nbest, start_s, end_s - start_s)
+        return Utterance(encoder_out, self._beam.hypotheses(), start_s, end_s - start_s)
 
     def _cut(self) -> Utterance:
         """End a long utterance in a silence; the frames after that are the beginning of the next one."""
@@ -240,5 +239,5 @@ class Stream:
         duration = end * self._frame_samples
         start, self._start = self._start, self._start + duration
         self._encoder_out, self._num_frames = [encoder_out[end:].clone()], len(encoder_out) - end
-        self._beam, self._nbest = after, after.hypotheses()
+        self._beam, self._best = after, after.best()
         return Utterance(encoder_out[:end], before.hypotheses(), start / SAMPLE_RATE, duration / SAMPLE_RATE)

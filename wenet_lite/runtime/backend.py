@@ -85,5 +85,5 @@ def load_backend(
     else:
         from wenet_lite.runtime.onnx_model import OnnxModel
 
-        model = OnnxModel(folder, config, int8=dtype == "int8")
+        model = OnnxModel(folder.file, config, int8=dtype == "int8")
     return Backend(model, Fbank(folder.description.features).eval().to(device), tokenizer, device, dtype)

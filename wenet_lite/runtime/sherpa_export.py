@@ -1,0 +1,139 @@
+"""Export for sherpa-onnx: encoder and CTC in one file, as its `OnlineRecognizer.from_wenet_ctc` reads it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from wenet_lite.data.manifest import Utterance
+from wenet_lite.errors import ConfigError
+from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.runtime.model_dir import LoadedModel
+from wenet_lite.runtime.onnx_check import Agreement, expected_output, read_features, stream
+from wenet_lite.runtime.onnx_export import (
+    log_agreement,
+    refuse_disagreement,
+    removed_on_failure,
+    streaming_choice,
+    wenet_metadata,
+)
+from wenet_lite.runtime.onnx_files import quantize as quantize_file
+from wenet_lite.runtime.onnx_files import require_packages, write_onnx
+from wenet_lite.runtime.onnx_graphs import OnnxGraph, WenetEncoder, wenet_encoder
+from wenet_lite.runtime.onnx_model import OnnxFile
+
+_LOG = logging.getLogger(__name__)
+
+_INPUTS = {"chunk": "x", "att_cache": "attn_cache", "cnn_cache": "conv_cache", "att_mask": "attn_mask"}
+"""Names that differ from those of WeNet's runtime."""
+
+
+class SherpaModel(nn.Module):
+    """Features of a chunk to log posteriors.
+
+    Args:
+        model: of which encoder and CTC are taken.
+    """
+
+    def __init__(self, model: AsrModel) -> None:
+        super().__init__()
+        self.encoder = WenetEncoder(model.encoder)
+        self.ctc = model.ctc
+
+    def forward(
+        self,
+        x: Tensor,
+        offset: Tensor,
+        required_cache_size: Tensor,
+        attn_cache: Tensor,
+        conv_cache: Tensor,
+        attn_mask: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `WenetEncoder.forward`, but the first output is (1, encoder_frames, vocab) log posteriors."""
+        out, attn_cache, conv_cache = self.encoder(x, offset, required_cache_size, attn_cache, conv_cache, attn_mask)
+        return self.ctc(out), attn_cache, conv_cache
+
+
+def export_sherpa(
+    loaded: LoadedModel,
+    folder: Path,
+    check_audio: Sequence[Utterance],
+    chunk_size: int | None = None,
+    num_left_chunks: int | None = None,
+    quantize: bool = False,
+) -> float:
+    """Write `sherpa/model.onnx` and `sherpa/tokens.txt`.
+
+    Args:
+        loaded: a model that streams.
+        folder: an existing model directory.
+        check_audio: recordings on which the file must agree with the eager model.
+        chunk_size: encoder frames a chunk, for check and metadata; sherpa-onnx is told anew and may take another. As in
+            training, or 16, where not given.
+        num_left_chunks: chunks of history, the same; 4 where not given.
+        quantize: write `model.int8.onnx`, too.
+    Returns:
+        the largest difference of the float file.
+    Raises:
+        ExportError: if the file does not agree with the model; `sherpa/` is removed then.
+        ConfigError: if a package is missing, or the model cannot be streamed so.
+    """
+    require_packages("onnx", "onnxscript", "onnxruntime")
+    chunk_size, num_left_chunks = streaming_choice(loaded.model, chunk_size, num_left_chunks)
+    if num_left_chunks < 0:
+        raise ConfigError("sherpa-onnx needs chunks and a limited history", cure="give the number of left chunks")
+    with removed_on_failure(folder / "sherpa") as target:
+        path = target / "model.onnx"
+        write_onnx(_graph(loaded.model), _metadata(loaded.model, chunk_size, num_left_chunks), path)
+        units = sorted(loaded.tokenizer.units.items(), key=lambda unit: unit[1])
+        (target / "tokens.txt").write_text("".join(f"{unit} {index}\n" for unit, index in units), encoding="utf-8")
+        difference = _check(loaded, path, check_audio, chunk_size, num_left_chunks, int8=False)
+        if quantize:
+            _check(loaded, quantize_file(path), check_audio, chunk_size, num_left_chunks, int8=True)
+        for file in sorted(target.glob("*.onnx")):
+            _LOG.info("sherpa/%s: %.1f MB", file.name, file.stat().st_size / 1e6)
+    return difference
+
+
+def _graph(model: AsrModel) -> OnnxGraph:
+    """As WeNet's encoder, under other names, and with scalars of one element."""
+    encoder = wenet_encoder(model.encoder)
+    inputs = {_INPUTS.get(name, name): example for name, example in encoder.inputs.items()}
+    for name in ("offset", "required_cache_size"):
+        inputs[name] = inputs[name].reshape(1)
+    dynamic = {_INPUTS.get(name, name): axes for name, axes in encoder.dynamic.items()}
+    outputs = ("log_probs", "next_att_cache", "next_conv_cache")
+    return OnnxGraph("model", SherpaModel(model), inputs, outputs, dynamic)
+
+
+def _metadata(model: AsrModel, chunk_size: int, num_left_chunks: int) -> dict[str, object]:
+    """What sherpa-onnx reads: WeNet's, with another name for the subsampling, and the kind of model."""
+    ours = {"model_type": "wenet_ctc", "version": 1, "subsampling_factor": model.encoder.embed.rate}
+    return {**ours, **wenet_metadata(model, chunk_size, num_left_chunks)}
+
+
+@torch.no_grad()
+def _check(
+    loaded: LoadedModel,
+    path: Path,
+    check_audio: Sequence[Utterance],
+    chunk_size: int,
+    num_left_chunks: int,
+    *,
+    int8: bool,
+) -> float:
+    """Stream each recording through the file as sherpa-onnx does, and compare with the model."""
+    file, agreement, seconds = OnnxFile(path, 1), Agreement(), []
+    for audio in check_audio:
+        features = read_features(loaded, audio)
+        log_probs, per_chunk = stream(file, loaded.model, features, chunk_size, num_left_chunks)
+        expected = expected_output(loaded.model, features, chunk_size, num_left_chunks)
+        agreement.compare_log_probs(log_probs, loaded.model.ctc_log_probs(expected))
+        seconds.append(per_chunk)
+    refuse_disagreement(agreement, path, int8=int8)
+    log_agreement("sherpa", agreement, seconds, int8=int8)
+    return agreement.largest

@@ -42,7 +42,8 @@ def chunk_mask(size: int, chunk_size: int, num_left_chunks: int, device: torch.d
 
 def causal_mask(size: int, device: torch.device) -> Tensor:
     """(size, size) mask where a position sees itself and what precedes it."""
-    return torch.ones(size, size, dtype=torch.bool, device=device).tril()
+    positions = torch.arange(size, device=device)  # not tril: onnxruntime 1.13 has none of bools
+    return positions.unsqueeze(0) <= positions.unsqueeze(1)
 
 
 @dataclass(frozen=True)

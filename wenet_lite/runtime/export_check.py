@@ -99,9 +99,12 @@ class Agreement:
         self.difference = max(self.difference, gap)
         self._divergences.append((expected.exp() * (expected - actual)).sum(dim=-1).flatten())
 
-    def conclude(self, ms_a_chunk: float) -> None:
+    def conclude(self, ms: float, of_what: str = "a chunk") -> None:
         """Log size, speed and agreement.
 
+        Args:
+            ms: milliseconds that a call takes.
+            of_what: what it is a call for.
         Raises:
             ExportError: if the export does not agree.
         """
@@ -110,7 +113,7 @@ class Agreement:
         if not (divergence <= MAX_DIVERGENCE if self.is_int8 else self.difference <= TOLERANCE):
             raise ExportError(f"the export differs from the model: {seen}", path=self.path)
         megabytes = self.path.stat().st_size / 1e6
-        _LOG.info("%s: %.1f MB, %.1f ms a chunk on one thread, %s", self.path.name, megabytes, ms_a_chunk, seen)
+        _LOG.info("%s: %.1f MB, %.1f ms %s on one thread, %s", self.path.name, megabytes, ms, of_what, seen)
 
 
 def milliseconds(step: Callable[[], object]) -> float:

@@ -1,166 +1,146 @@
-"""What exported ONNX files give, beside what the model gives: on recordings, as streams and as whole utterances."""
+"""ONNX files beside the eager model, on recordings: as streams, and as whole utterances."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from wenet_lite.data.audio import read_audio, resample
-from wenet_lite.data.manifest import Utterance
-from wenet_lite.errors import ExportError
-from wenet_lite.features.fbank import SAMPLE_RATE
-from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.model.decoder import TransformerDecoder
+from wenet_lite.runtime.export_check import Agreement, CheckedAudio, Reference, milliseconds
 from wenet_lite.runtime.model_dir import LoadedModel
-from wenet_lite.runtime.onnx_model import OnnxFile, OnnxModel
+from wenet_lite.runtime.onnx_model import OnnxEncoder, OnnxFile, OnnxTreeDecoder
 from wenet_lite.runtime.torchscript import TorchScriptModel
 from wenet_lite.runtime.wenet_stream import WenetStream
 
-TOLERANCE = 1e-4
-"""Largest difference between an output and the model's; a part of it where it is above 1, as log posteriors are, for
-float32 resolves -35 to 4e-6 only."""
-INT8_TOLERANCE = 0.05
-"""Largest mean difference between distributions over tokens, half the sum of absolute differences."""
+_CHECKED_TOKENS = 8
+_LONGEST_CHUNK = 64
+"""Encoder frames that are timed as a chunk in a model of whole utterances."""
 
 
-@dataclass
-class Agreement:
-    """How far what a graph gives is from what the model gives.
+class OnnxCheck:
+    """Checks files; each method takes one, and logs its size and speed on one thread.
 
-    Attributes:
-        largest: difference of any output, see TOLERANCE.
-        distances: of each frame's or token's distribution from the model's, see INT8_TOLERANCE.
+    Args:
+        loaded: what they were exported from.
+        audio: recordings to agree on.
+        chunk_size: encoder frames a chunk of streams, -1 for whole utterances.
+        num_left_chunks: chunks of their history, -1 for all.
+        is_int8: whether the files are.
     """
 
-    largest: float = 0.0
-    distances: list[Tensor] = field(default_factory=list)
+    def __init__(
+        self, loaded: LoadedModel, audio: CheckedAudio, chunk_size: int, num_left_chunks: int, *, is_int8: bool
+    ) -> None:
+        self._model, self._references, self._is_int8 = loaded.model, audio.references, is_int8
+        self._chunk_size, self._num_left_chunks = chunk_size, num_left_chunks
+        embed = loaded.model.encoder.embed
+        self._rate, self._look_ahead = embed.rate, embed.right_context
 
-    @property
-    def distance(self) -> float:
-        """Mean of `distances`."""
-        return float(torch.cat(self.distances).mean())
+    def one_stream(self, path: Path, head: Callable[[Tensor], Tensor]) -> None:
+        """A file that is fed as WeNet's runtime and sherpa-onnx feed theirs; what it gives is what masks give.
 
-    def compare(self, actual: Tensor, expected: Tensor) -> None:
-        """Count an output.
-
+        Args:
+            path: the file.
+            head: from its first output to (1, encoder_frames, vocab) log posteriors.
         Raises:
-            ExportError: if its shape is another.
+            ExportError: if it does not agree with the model; so do the other methods.
         """
-        if actual.shape != expected.shape:
-            raise ExportError(f"the export gives shape {list(actual.shape)}, the model {list(expected.shape)}")
-        if expected.numel():
-            gap = (actual - expected).abs() / expected.abs().clamp(min=1.0)
-            self.largest = max(self.largest, float(gap.max()))
+        file, agreement = OnnxFile(path, 1), Agreement(path, is_int8=self._is_int8)
+        for reference in self._references:
+            stream = WenetStream(file, self._chunk_size, self._num_left_chunks)
+            actual = torch.cat(list(stream.encode(reference.features, self._rate, self._look_ahead)), dim=1)
+            agreement.compare(head(actual), self._log_probs(reference), reference.key)
+        chunk = self._chunk()
+        stream = WenetStream(file, self._chunk_size, self._num_left_chunks)
+        agreement.conclude(milliseconds(lambda: list(stream.encode(chunk, self._rate, self._look_ahead))))
 
-    def compare_log_probs(self, actual: Tensor, expected: Tensor) -> None:
-        """Count (..., vocab) log probabilities; errors as in `compare`."""
-        self.compare(actual, expected)
-        self.distances.append((actual.exp() - expected.exp()).abs().sum(dim=-1).flatten() / 2)
+    def ctc(self, path: Path) -> None:
+        """`ctc`."""
+        file, agreement = OnnxFile(path, 1), Agreement(path, is_int8=self._is_int8)
+        for reference in self._references:
+            agreement.compare(file(reference.encoder_out)[0], reference.log_probs, reference.key)
+        chunk = self._references[0].encoder_out[:, : max(self._chunk_size, 1)]
+        agreement.conclude(milliseconds(lambda: file(chunk)))
 
+    def wenet_decoder(self, path: Path) -> None:
+        """`decoder`, by hypotheses of several lengths in both directions."""
+        file, agreement = OnnxFile(path, 1), Agreement(path, is_int8=self._is_int8)
+        eager = TorchScriptModel(self._model)
+        for reference in self._references:
+            hyps, lens = self._hypotheses(reference)
+            expected = eager.forward_attention_decoder(hyps, lens, reference.encoder_out, 0.5)
+            for actual, scores in zip(file(hyps, lens, reference.encoder_out), expected):
+                if scores.dim():  # else there is no such decoder
+                    agreement.compare(actual, scores, reference.key)
+        agreement.conclude(milliseconds(lambda: file(hyps, lens, reference.encoder_out)), "three hypotheses")
 
-def read_features(loaded: LoadedModel, audio: Utterance) -> Tensor:
-    """(1, frames, bins) of a recording."""
-    samples, rate = read_audio(audio.source, audio.start, audio.end)
-    waveform = torch.from_numpy(resample(samples, rate, SAMPLE_RATE)).unsqueeze(0)
-    features, _ = loaded.fbank(waveform, torch.tensor([waveform.shape[1]]))
-    return features
+    def batch_encoder(self, path: Path) -> None:
+        """`batch_encoder`, by each recording and its first half together, as streams and as whole utterances."""
+        encoder = OnnxEncoder(OnnxFile(path, 1), self._model.config.encoder)
+        agreement = Agreement(path, is_int8=self._is_int8)
+        for reference in self._references:
+            frames = reference.features.shape[1]
+            lens = torch.tensor([frames, max(frames // 2, self._look_ahead + 1)])
+            features = reference.features.expand(2, -1, -1)
+            if self._chunk_size > 0 and not self._is_int8:
+                for actual, expected in self._chunks(encoder, features, lens):
+                    if expected.numel():  # a Transformer has no cache of convolutions
+                        agreement.compare(actual, expected, reference.key)
+            (actual, _), (expected, out_lens) = encoder(features, lens), self._model.encoder(features, lens)
+            heard = torch.arange(expected.shape[1]) < out_lens.unsqueeze(1)
+            posteriors = self._model.ctc_log_probs(actual[heard]), self._model.ctc_log_probs(expected[heard])
+            agreement.compare(*posteriors, reference.key)
+        chunk = self._chunk()
+        lens = torch.tensor([chunk.shape[1]])
+        cache = encoder.empty_cache(1, max(self._chunk_size * self._num_left_chunks, 0), chunk)
+        room = cache.attention.shape[3]
+        agreement.conclude(milliseconds(lambda: encoder.forward_chunk(chunk, lens, cache, room)))
 
+    def tree_decoder(self, path: Path, eager: TransformerDecoder) -> None:
+        """`left_decoder` or `right_decoder`, by trees that are three hypotheses."""
+        decoder, agreement = OnnxTreeDecoder(OnnxFile(path, 1)), Agreement(path, is_int8=self._is_int8)
+        for reference in self._references:
+            hyps, lens = self._hypotheses(reference)
+            memory = reference.encoder_out.expand(len(hyps), -1, -1)
+            positions = torch.arange(hyps.shape[1]).expand_as(hyps)
+            visible = (positions.unsqueeze(1) <= positions.unsqueeze(2)) & (positions < lens.unsqueeze(1)).unsqueeze(1)
+            tree = memory, torch.full_like(lens, memory.shape[1]), hyps, positions, visible
+            actual, expected = decoder.tree_logits(*tree), eager.tree_logits(*tree)
+            agreement.compare(actual.log_softmax(dim=-1), expected.log_softmax(dim=-1), reference.key)
+        agreement.conclude(milliseconds(lambda: decoder.tree_logits(*tree)), "three hypotheses")
 
-def stream(
-    file: OnnxFile, model: AsrModel, features: Tensor, chunk_size: int, num_left_chunks: int
-) -> tuple[Tensor, float]:
-    """A recording through a file of one stream, as WeNet's runtime and sherpa-onnx feed it.
+    def _chunks(self, encoder: OnnxEncoder, features: Tensor, lens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each output of each chunk, that of the file and that of the model, each from its own cache."""
+        ours, theirs = encoder.empty_cache(len(lens), 0, features), self._model.encoder.empty_cache(2, 0, features)
+        stride, size = self._chunk_size * self._rate, self._chunk().shape[1]
+        for start in range(0, features.shape[1] - self._look_ahead, stride):
+            keep = (self._num_left_chunks if self._num_left_chunks > 0 else start // stride + 1) * self._chunk_size
+            left = (lens - start).clamp(0, size)
+            left = left.where(left > self._look_ahead, 0)
+            chunk = features[:, start : start + size]
+            actual, actual_lens, ours = encoder.forward_chunk(chunk, left, ours, keep)
+            expected, expected_lens, theirs = self._model.encoder.forward_chunk(chunk, left, theirs, keep)
+            heard = torch.arange(expected.shape[1]) < expected_lens.unsqueeze(1)
+            yield from zip((actual[heard], actual_lens, *ours), (expected[heard], expected_lens, *theirs))
 
-    Returns:
-        (1, encoder_frames, ...) the first output, and seconds a chunk.
-    """
-    embed = model.encoder.embed
-    started = time.perf_counter()
-    outs = list(WenetStream(file, chunk_size, num_left_chunks).encode(features, embed.rate, embed.right_context))
-    return torch.cat(outs, dim=1), (time.perf_counter() - started) / len(outs)
+    def _log_probs(self, reference: Reference) -> Tensor:
+        """Of the eager model, by masks."""
+        lens = torch.tensor([reference.features.shape[1]])
+        encoder_out, _ = self._model.encoder(reference.features, lens, self._chunk_size, self._num_left_chunks)
+        return self._model.ctc_log_probs(encoder_out)
 
+    def _hypotheses(self, reference: Reference) -> tuple[Tensor, Tensor]:
+        """Three beginnings of the best tokens of a recording's frames, start symbol first, and their lengths."""
+        tokens = reference.log_probs.argmax(dim=-1)[:, :_CHECKED_TOKENS]
+        hyps = torch.nn.functional.pad(tokens, (1, 0), value=self._model.sos_id).repeat(3, 1)
+        length = hyps.shape[1]
+        return hyps, torch.tensor([length, (length + 1) // 2, 1])
 
-def expected_output(model: AsrModel, features: Tensor, chunk_size: int, num_left_chunks: int) -> Tensor:
-    """(1, encoder_frames, dim) of the model, by masks, not by caches."""
-    out, _ = model.encoder(features, torch.tensor([features.shape[1]]), chunk_size, num_left_chunks)
-    return out
-
-
-def check_decoder(file: OnnxFile, model: AsrModel, encoder_out: Tensor, agreement: Agreement) -> None:
-    """Score hypotheses of several lengths with WeNet's decoder file.
-
-    Args:
-        encoder_out: (1, frames, dim) of the model.
-    """
-    hyps, lens = _hypotheses(model, encoder_out)
-    expected = TorchScriptModel(model).forward_attention_decoder(hyps, lens, encoder_out, 0.5)
-    for actual, scores in zip(file(hyps, lens, encoder_out), expected):
-        if scores.dim():
-            agreement.compare_log_probs(actual, scores)
-        else:
-            agreement.compare(actual, scores)
-
-
-def check_batch(
-    exported: OnnxModel, model: AsrModel, features: Tensor, chunk_size: int, num_left_chunks: int, agreement: Agreement
-) -> None:
-    """Hear a recording and its first half together, as streams and as whole utterances, and score hypotheses.
-
-    Args:
-        features: (1, frames, bins).
-    """
-    frames = features.shape[1]
-    lens = torch.tensor([frames, max(frames // 2, exported.encoder.embed.right_context + 1)])
-    both = features.expand(2, -1, -1)
-    if chunk_size > 0:
-        for actual, expected in _both_streams(exported, model, both, lens, chunk_size, num_left_chunks):
-            agreement.compare(actual, expected)
-    encoder_out, out_lens = model.encoder(both, lens)
-    actual, _ = exported.encoder(both, lens)
-    for row, length in enumerate(out_lens.tolist()):
-        expected = encoder_out[row : row + 1, :length]
-        agreement.compare(actual[row : row + 1, :length], expected)
-        agreement.compare_log_probs(
-            exported.ctc_log_probs(actual[row : row + 1, :length]), model.ctc_log_probs(expected)
-        )
-    hyps, hyp_lens = _hypotheses(model, encoder_out[:1])
-    memory, memory_lens = encoder_out[:1].expand(len(hyps), -1, -1), out_lens[:1].expand(len(hyps))
-    positions = torch.arange(hyps.shape[1]).expand_as(hyps)
-    visible = (positions.unsqueeze(1) <= positions.unsqueeze(2)) & (positions < hyp_lens.unsqueeze(1)).unsqueeze(1)
-    tree = (memory, memory_lens, hyps, positions, visible)
-    pairs = [(exported.left_decoder, model.left_decoder)]
-    if exported.right_decoder and model.right_decoder:
-        pairs.append((exported.right_decoder, model.right_decoder))
-    for ours, theirs in pairs:
-        agreement.compare_log_probs(
-            ours.tree_logits(*tree).log_softmax(dim=-1), theirs.tree_logits(*tree).log_softmax(dim=-1)
-        )
-
-
-def _both_streams(
-    exported: OnnxModel, model: AsrModel, features: Tensor, lens: Tensor, chunk_size: int, num_left_chunks: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each output of each chunk, that of the file and that of the model, each from its own cache."""
-    embed = model.encoder.embed
-    stride, window = chunk_size * embed.rate, (chunk_size - 1) * embed.rate + embed.right_context + 1
-    ours = exported.encoder.empty_cache(len(lens), 0, features)
-    theirs = model.encoder.empty_cache(len(lens), 0, features)
-    for start in range(0, features.shape[1] - embed.right_context, stride):
-        keep = (num_left_chunks if num_left_chunks >= 0 else start // stride + 1) * chunk_size
-        left = (lens - start).clamp(0, window)
-        left = left.where(left > embed.right_context, 0)
-        chunk = features[:, start : start + window]
-        actual, actual_lens, ours = exported.encoder.forward_chunk(chunk, left, ours, keep)
-        expected, expected_lens, theirs = model.encoder.forward_chunk(chunk, left, theirs, keep)
-        yield from zip((actual, actual_lens, *ours), (expected, expected_lens, *theirs))
-
-
-def _hypotheses(model: AsrModel, encoder_out: Tensor) -> tuple[Tensor, Tensor]:
-    """Three beginnings of what each frame's best tokens spell, start symbol first, and their lengths."""
-    tokens = model.ctc_log_probs(encoder_out).argmax(dim=-1)[:, :8]
-    hyps = torch.nn.functional.pad(tokens, (1, 0), value=model.sos_id).repeat(3, 1)
-    length = hyps.shape[1]
-    return hyps, torch.tensor([length, (length + 1) // 2, 1])
+    def _chunk(self) -> Tensor:
+        """(1, frames, bins) of one chunk."""
+        size = self._chunk_size if self._chunk_size > 0 else _LONGEST_CHUNK
+        frames = (size - 1) * self._rate + self._look_ahead + 1
+        return torch.zeros(1, frames, self._model.encoder.input_dim)

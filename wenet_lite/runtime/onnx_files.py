@@ -24,7 +24,7 @@ _OPSET, _IR_VERSION = 17, 8
 """Of the files: what onnxruntime 1.13 reads, with which WeNet's C++ runtime is built, and all that came later."""
 _SCOPES = "pkg.torch.onnx.name_scopes"
 """Where the exporter notes the modules that a node comes from, from the outermost to the operation itself."""
-_GATE = ".gate"
+_GATE = ".gate/"
 _LARGEST_CONSTANT = 1 << 30
 """Elements of a weight that is brought into its final shape in the file: what is reshaped later cannot be int8."""
 
@@ -82,15 +82,17 @@ def write_onnx(graph: OnnxGraph, metadata: Mapping[str, object], path: Path) -> 
 def quantize(path: Path) -> Path:
     """Write `*.int8.onnx` beside a file: weights of linear layers in 8 bits, each output with a scale of its own.
 
-    Convolutions stay in float, as does attention, whose products have no weights, and the gates of experts: a frame
-    that went to another expert would be another frame. Weights have 7 of the 8 bits, so that sums do not overflow on
-    processors without VNNI.
+    Convolutions stay in float, as do the products of attention, and the gates of experts: a frame that went to another
+    expert would be another frame. Weights have 7 of the 8 bits, so that sums do not overflow on processors without
+    VNNI.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     target = path.with_suffix(".int8.onnx")
-    nodes = onnx.load(path, load_external_data=False).graph.node
+    graph = onnx.load(path).graph
+    axes = {weight.name: len(weight.dims) for weight in graph.initializer}
+    products = [node for node in graph.node if node.op_type == "MatMul"]
     with _quiet():
         quantize_dynamic(
             path,
@@ -99,7 +101,7 @@ def quantize(path: Path) -> Path:
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
-            nodes_to_exclude=[node.name for node in nodes if f"{_GATE}/" in node.name],
+            nodes_to_exclude=[node.name for node in products if axes.get(node.input[1]) != 2 or _GATE in node.name],
         )
     return target
 

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from wenet_lite.data.manifest import Utterance
 from wenet_lite.errors import ConfigError
 from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.runtime.export_check import CheckedAudio
 from wenet_lite.runtime.model_dir import LoadedModel
-from wenet_lite.runtime.onnx_check import Agreement, expected_output, read_features, stream
-from wenet_lite.runtime.onnx_export import (
-    log_agreement,
-    refuse_disagreement,
-    removed_on_failure,
-    streaming_choice,
-    wenet_metadata,
-)
+from wenet_lite.runtime.onnx_check import OnnxCheck
+from wenet_lite.runtime.onnx_export import choose_context, wenet_metadata
 from wenet_lite.runtime.onnx_files import quantize as quantize_file
 from wenet_lite.runtime.onnx_files import require_packages, write_onnx
 from wenet_lite.runtime.onnx_graphs import OnnxGraph, WenetEncoder, wenet_encoder
-from wenet_lite.runtime.onnx_model import OnnxFile
-
-_LOG = logging.getLogger(__name__)
 
 _INPUTS = {"chunk": "x", "att_cache": "attn_cache", "cnn_cache": "conv_cache", "att_mask": "attn_mask"}
 """Names that differ from those of WeNet's runtime."""
@@ -58,45 +47,44 @@ class SherpaModel(nn.Module):
         return self.ctc(out), attn_cache, conv_cache
 
 
+@torch.no_grad()
 def export_sherpa(
     loaded: LoadedModel,
     folder: Path,
-    check_audio: Sequence[Utterance],
+    audio: CheckedAudio,
+    *,
     chunk_size: int | None = None,
     num_left_chunks: int | None = None,
     quantize: bool = False,
-) -> float:
+) -> None:
     """Write `sherpa/model.onnx` and `sherpa/tokens.txt`.
 
     Args:
         loaded: a model that streams.
-        folder: an existing model directory.
-        check_audio: recordings on which the file must agree with the eager model.
+        folder: to write into.
+        audio: what the file must agree on with the model.
         chunk_size: encoder frames a chunk, for check and metadata; sherpa-onnx is told anew and may take another. As in
             training, or 16, where not given.
         num_left_chunks: chunks of history, the same; 4 where not given.
-        quantize: write `model.int8.onnx`, too.
-    Returns:
-        the largest difference of the float file.
+        quantize: `model.int8.onnx` beside it.
     Raises:
-        ExportError: if the file does not agree with the model; `sherpa/` is removed then.
+        ExportError: if a file differs from the model.
         ConfigError: if a package is missing, or the model cannot be streamed so.
     """
     require_packages("onnx", "onnxscript", "onnxruntime")
-    chunk_size, num_left_chunks = streaming_choice(loaded.model, chunk_size, num_left_chunks)
+    chunk_size, num_left_chunks = choose_context(loaded.model, chunk_size, num_left_chunks)
     if num_left_chunks < 0:
-        raise ConfigError("sherpa-onnx needs chunks and a limited history", cure="give the number of left chunks")
-    with removed_on_failure(folder / "sherpa") as target:
-        path = target / "model.onnx"
-        write_onnx(_graph(loaded.model), _metadata(loaded.model, chunk_size, num_left_chunks), path)
-        units = sorted(loaded.tokenizer.units.items(), key=lambda unit: unit[1])
-        (target / "tokens.txt").write_text("".join(f"{unit} {index}\n" for unit, index in units), encoding="utf-8")
-        difference = _check(loaded, path, check_audio, chunk_size, num_left_chunks, int8=False)
-        if quantize:
-            _check(loaded, quantize_file(path), check_audio, chunk_size, num_left_chunks, int8=True)
-        for file in sorted(target.glob("*.onnx")):
-            _LOG.info("sherpa/%s: %.1f MB", file.name, file.stat().st_size / 1e6)
-    return difference
+        raise ConfigError("sherpa-onnx needs a model that streams, with a limited history", cure="export it to onnx")
+    target = folder / "sherpa"
+    target.mkdir(exist_ok=True)
+    units = sorted(loaded.tokenizer.units.items(), key=lambda unit: unit[1])
+    (target / "tokens.txt").write_text("".join(f"{unit} {index}\n" for unit, index in units), encoding="utf-8")
+    path = target / "model.onnx"
+    write_onnx(_graph(loaded.model), _metadata(loaded.model, chunk_size, num_left_chunks), path)
+    OnnxCheck(loaded, audio, chunk_size, num_left_chunks, is_int8=False).one_stream(path, _unchanged)
+    if quantize:
+        check = OnnxCheck(loaded, audio, chunk_size, num_left_chunks, is_int8=True)
+        check.one_stream(quantize_file(path), _unchanged)
 
 
 def _graph(model: AsrModel) -> OnnxGraph:
@@ -116,24 +104,5 @@ def _metadata(model: AsrModel, chunk_size: int, num_left_chunks: int) -> dict[st
     return {**ours, **wenet_metadata(model, chunk_size, num_left_chunks)}
 
 
-@torch.no_grad()
-def _check(
-    loaded: LoadedModel,
-    path: Path,
-    check_audio: Sequence[Utterance],
-    chunk_size: int,
-    num_left_chunks: int,
-    *,
-    int8: bool,
-) -> float:
-    """Stream each recording through the file as sherpa-onnx does, and compare with the model."""
-    file, agreement, seconds = OnnxFile(path, 1), Agreement(), []
-    for audio in check_audio:
-        features = read_features(loaded, audio)
-        log_probs, per_chunk = stream(file, loaded.model, features, chunk_size, num_left_chunks)
-        expected = expected_output(loaded.model, features, chunk_size, num_left_chunks)
-        agreement.compare_log_probs(log_probs, loaded.model.ctc_log_probs(expected))
-        seconds.append(per_chunk)
-    refuse_disagreement(agreement, path, int8=int8)
-    log_agreement("sherpa", agreement, seconds, int8=int8)
-    return agreement.largest
+def _unchanged(log_probs: Tensor) -> Tensor:
+    return log_probs

@@ -1,0 +1,107 @@
+"""sherpa-onnx, a foreign program, hears what we hear."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from exported_model import SHORT_HISTORY, ExportedModel, untrained
+from speech_model import SpeechModel
+from toy import Toy
+
+from wenet_lite.data.audio import read_audio
+from wenet_lite.data.manifest import Utterance
+from wenet_lite.decoding.batch_recognizer import BatchRecognizer
+from wenet_lite.decoding.options import DecodingOptions
+from wenet_lite.decoding.recognition_options import RecognitionOptions
+from wenet_lite.errors import ConfigError
+from wenet_lite.runtime.export_check import CheckedAudio
+from wenet_lite.runtime.model_dir import LoadedModel, load_model_dir
+from wenet_lite.runtime.onnx_export import export_onnx
+from wenet_lite.runtime.recognizer import Recognizer
+from wenet_lite.runtime.sherpa_export import export_sherpa
+
+sherpa_onnx = pytest.importorskip("sherpa_onnx")
+pytest.importorskip("onnxruntime")
+
+TAIL_S = 1.0
+"""Silence after the audio: sherpa-onnx drops a last chunk that is not full."""
+
+
+def sherpa_recognizer(folder: Path, num_bins: int, chunk_size: int, num_left_chunks: int, model: str = "model.onnx"):
+    """With the features that the model was trained on."""
+    recognizer = sherpa_onnx.OnlineRecognizer.from_wenet_ctc(
+        tokens=str(folder / "sherpa/tokens.txt"),
+        model=str(folder / "sherpa" / model),
+        chunk_size=chunk_size,
+        num_left_chunks=num_left_chunks,
+        num_threads=1,
+        feature_dim=num_bins,
+    )
+    recognizer.config.feat_config.snip_edges = True
+    recognizer.config.feat_config.high_freq = 8000.0
+    recognizer.recognizer = type(recognizer.recognizer)(recognizer.config)
+    return recognizer
+
+
+def with_tail(utterance: Utterance) -> np.ndarray:
+    return np.concatenate([read_audio(utterance.wav)[0], np.zeros(int(TAIL_S * 16000), np.float32)])
+
+
+def heard_by_sherpa(recognizer, samples: np.ndarray) -> str:
+    stream = recognizer.create_stream()
+    for part in np.array_split(samples, 7):
+        stream.accept_waveform(16000, part)
+        while recognizer.is_ready(stream):
+            recognizer.decode_stream(stream)
+    stream.input_finished()
+    while recognizer.is_ready(stream):
+        recognizer.decode_stream(stream)
+    return "".join(recognizer.tokens(stream)).strip()
+
+
+def heard_by_us(loaded: LoadedModel, samples: np.ndarray, chunk_size: int, num_left_chunks: int) -> str:
+    options = RecognitionOptions(("ctc_greedy_search",), DecodingOptions(), False, False, chunk_size, num_left_chunks)
+    recognizer = BatchRecognizer(loaded.model, loaded.fbank, options, torch.device("cpu"))
+    (found,) = recognizer(torch.from_numpy(samples)[None], torch.tensor([len(samples)]), options.modes)
+    assert found is not None
+    units = list(loaded.tokenizer.units)
+    return "".join(units[token] for token in found["ctc_greedy_search"][0].tokens).replace("▁", " ").strip()
+
+
+@pytest.fixture(scope="module")
+def exported(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
+    """With absolute positions, which an offset that is not the model's own would change."""
+    model = untrained(toy, tmp_path_factory.mktemp("sherpa"), "model.encoder.pos_enc_layer_type=abs_pos")
+    export_sherpa(model.loaded, model.folder, model.checked_audio, **SHORT_HISTORY)
+    return model
+
+
+@pytest.mark.parametrize(("chunk_size", "num_left_chunks"), [(4, 2), (8, 1)])
+def test_sherpa_finds_our_greedy_tokens(exported: ExportedModel, chunk_size: int, num_left_chunks: int) -> None:
+    """In the exported chunks, and in others."""
+    recognizer = sherpa_recognizer(exported.folder, 20, chunk_size, num_left_chunks)
+    texts = []
+    for utterance in exported.utterances:
+        samples = with_tail(utterance)
+        texts.append(heard_by_us(exported.loaded, samples, chunk_size, num_left_chunks))
+        assert heard_by_sherpa(recognizer, samples) == texts[-1]
+    assert any(texts)
+
+
+def test_a_model_of_whole_utterances_is_refused(toy: Toy, tmp_path: Path) -> None:
+    model = untrained(toy, tmp_path, "model.encoder.use_dynamic_chunk=false")
+    with pytest.raises(ConfigError, match="sherpa-onnx needs a model that streams"):
+        export_sherpa(model.loaded, tmp_path, model.checked_audio)
+    assert not (tmp_path / "sherpa").exists()
+
+
+@pytest.mark.slow
+def test_real_speech_is_heard_in_every_form(speech_model: SpeechModel, tmp_path: Path) -> None:
+    loaded = load_model_dir(speech_model.model_dir)
+    audio = CheckedAudio(loaded, speech_model.utterances[:2])
+    export_sherpa(loaded, tmp_path, audio, quantize=True)
+    for name in ("model.onnx", "model.int8.onnx"):
+        recognizer = sherpa_recognizer(tmp_path, 80, 16, 4, name)
+        for utterance in speech_model.utterances:
+            assert heard_by_sherpa(recognizer, with_tail(utterance)) == utterance.txt, name

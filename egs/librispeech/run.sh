@@ -24,6 +24,7 @@ decode_chunks="-1 16"
 left_chunks=-1
 eval_chunks="-1 16 8 4"
 eval_left_chunks="-1 4"
+export_formats=torchscript
 lm_text=
 lm_order=3
 num_gpus=-1
@@ -57,6 +58,7 @@ Options, with their defaults in brackets; paths are relative to where you stand:
   --left-chunks N        chunks of history when decoding in chunks, -1 for all [$left_chunks]
   --eval-chunks \"C ..\"   chunks of which stage 6 measures WER, latency and flicker; none for empty [$eval_chunks]
   --eval-left-chunks \"N ..\" histories of these chunks, -1 for all of the past [$eval_left_chunks]
+  --export-formats \"F ..\" of stage 7: torchscript onnx sherpa program, all but the last in int8 too [$export_formats]
   --lm-text \"FILE ..\"   text of the language model beside the training transcripts, a sentence a line; .gz too [none]
   --lm-order N           words of its longest n-grams [$lm_order]
   --num-gpus N           GPUs to train and decode on, -1 for all found, 0 for none [$num_gpus]
@@ -289,9 +291,10 @@ decode() { # decode <log> "<modes>" <options...>: every test set, whole and in c
 stage_7() { # export, and a first recording through it, as a stream if it can
   needs "$average" 5
   needs "$(list_of "${tests[0]}")" 3
-  logged stage7 python3 -m wenet_lite.bin.export --exp-dir "$exp" --checkpoint "$average" --format torchscript \
-    --output "$exp/model" --check-data "$(list_of "${tests[0]}")"
-  local example arguments
+  local formats example arguments
+  read -ra formats <<<"$export_formats"
+  logged stage7 python3 -m wenet_lite.bin.export --exp-dir "$exp" --checkpoint "$average" --format "${formats[@]}" \
+    --quantize --output "$exp/model" --check-data "$(list_of "${tests[0]}")"
   example=$(head -n 1 "${tests[0]}/wav.scp" | cut -d ' ' -f 2-)
   arguments=("$exp/model" "$example")
   if streams; then arguments+=(--streaming); fi

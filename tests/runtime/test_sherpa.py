@@ -17,8 +17,6 @@ from wenet_lite.decoding.recognition_options import RecognitionOptions
 from wenet_lite.errors import ConfigError
 from wenet_lite.runtime.export_check import CheckedAudio
 from wenet_lite.runtime.model_dir import LoadedModel, load_model_dir
-from wenet_lite.runtime.onnx_export import export_onnx
-from wenet_lite.runtime.recognizer import Recognizer
 from wenet_lite.runtime.sherpa_export import export_sherpa
 
 sherpa_onnx = pytest.importorskip("sherpa_onnx")

@@ -10,6 +10,9 @@ from wenet_lite.data.manifest import Utterance
 from wenet_lite.errors import ConfigError
 from wenet_lite.runtime.export_check import CheckedAudio
 from wenet_lite.runtime.model_dir import LoadedModel, ModelDescription, new_folder, write_model_dir
+from wenet_lite.runtime.onnx_export import export_onnx
+from wenet_lite.runtime.program_export import export_program
+from wenet_lite.runtime.sherpa_export import export_sherpa
 from wenet_lite.runtime.torchscript_export import export_torchscript
 
 ExportFormat = Literal["torchscript", "onnx", "sherpa", "program"]
@@ -35,7 +38,7 @@ def export_model(
         target: folder to make; replaced as a whole once all is written and checked.
         formats: forms to write.
         check_audio: recordings on which each form must agree with the eager model.
-        quantize: int8 beside float32.
+        quantize: int8 beside float32; the program has none.
     Raises:
         ExportError: if an exported model differs from the model.
         ConfigError: if `target` would replace `source`, or a package is missing.
@@ -46,4 +49,10 @@ def export_model(
         audio = CheckedAudio(loaded, check_audio)
         if "torchscript" in formats:
             export_torchscript(loaded, folder, audio, quantize=quantize)
+        if "onnx" in formats:
+            export_onnx(loaded, folder, audio, quantize=quantize)
+        if "sherpa" in formats:
+            export_sherpa(loaded, folder, audio, quantize=quantize)
+        if "program" in formats:
+            export_program(loaded, folder, audio)
         write_model_dir(loaded, description, source, folder)

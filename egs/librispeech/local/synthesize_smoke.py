@@ -48,7 +48,7 @@ FEMALE = {
     *("f1", "f2", "f3", "f4", "f5", "steph", "steph2", "steph3", "linda", "belinda"),
     *("shelby", "anika", "Annie", "Andrea", "aunty"),
 }
-HOURS = {"smoke-train": 3.9, "smoke-dev": 0.145, "smoke-test": 0.242}
+HOURS = {"smoke-train": 3.2, "smoke-dev": 0.145, "smoke-test": 0.242}
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ COMMANDS = {
     "export": "write a model directory with the TorchScript model, or one of WeNet",
     "import_wenet": "turn a model directory of WeNet into an experiment directory",
     "transcribe": "recognise audio files with an exported model, streaming too",
+    "serve": "recognise streams and files over the network",
     "describe": "parameters, operations and latency of a configuration's model",
     "doctor": "versions and checks for a bug report",
 }

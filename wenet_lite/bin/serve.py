@@ -1,0 +1,101 @@
+"""Recognise live streams (WeNet's websocket protocol) and files (OpenAI's file API) over the network."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from wenet_lite.bin import command
+
+TOKEN_VARIABLE = "WENET_LITE_TOKEN"
+_LOCAL = ("127.0.0.1", "::1", "localhost")
+_LIMITS = (
+    ("--max-connections", "connections", int, "websockets at a time"),
+    ("--max-message-bytes", "message_bytes", int, "of one websocket message"),
+    ("--max-stream-s", "stream_s", float, "seconds of audio of a stream"),
+    ("--max-unheard-s", "unheard_s", float, "seconds of a stream's audio that may wait for the model"),
+    ("--max-unread-results", "unread_results", int, "final results that may wait for a client to read them"),
+    ("--idle-s", "idle_s", float, "seconds without a message, or without reading"),
+    ("--max-hotwords", "hotwords", int, "phrases of a stream or file"),
+    ("--max-files", "files", int, "uploads received, waiting or recognised at a time"),
+    ("--max-file-s", "file_s", float, "seconds of audio of a file"),
+    ("--max-upload-bytes", "upload_bytes", int, "of a file, as it is coded"),
+    ("--max-upload-s", "upload_s", float, "seconds that an upload may take"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `wenet-lite serve`."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+
+    from wenet_lite.runtime.server.options import Limits, ServerOptions
+
+    try:
+        options = ServerOptions(
+            model_name=args.model_name or Path(args.model).resolve().name,
+            host=args.host,
+            port=args.port,
+            token=args.token,
+            certificate=args.certificate,
+            key=args.key,
+            allow_origins=tuple(args.allow_origin),
+            drain_s=args.drain_s,
+            file_threads=args.file_threads,
+            log_text=args.log_text,
+            limits=Limits(**{name: getattr(args, name) for _, name, _, _ in _LIMITS}),
+        )
+    except ValueError as error:
+        parser.error(str(error))
+
+    from wenet_lite.runtime.recognizer import Recognizer
+    from wenet_lite.runtime.server.app import serve
+    from wenet_lite.runtime.server.logs import set_up_logs
+
+    set_up_logs(log_text=options.log_text)
+    recognizer = Recognizer(args.model, lm=args.lm, backend=args.backend, device=args.device, dtype=args.dtype)
+    if options.token is None and options.host not in _LOCAL:
+        print("serve: everybody who reaches this port may use it (--token restricts it)", file=sys.stderr)
+    serve(recognizer, options, lambda address: print(f"serving {options.model_name} at {address}", flush=True))
+    return 0
+
+
+def _parser() -> command.Parser:
+    from wenet_lite.runtime.server.options import Limits
+
+    parser = command.Parser(prog="serve", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("model", help="model directory, as export wrote it")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 is all of this machine's")
+    parser.add_argument("--port", type=int, default=10086, help="to listen at; 0 takes a free one")
+    parser.add_argument("--model-name", help="name for clients of the file API (the directory's)")
+    parser.add_argument("--backend", choices=("pytorch", "torchscript", "onnx"), default="pytorch", help="what to run")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where")
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16", "int8"), default="float32", help="of the products"
+    )
+    parser.add_argument("--lm", action="store_true", help="with the language model of the directory")
+    access = parser.add_argument_group("access")
+    access.add_argument(
+        "--token",
+        default=os.environ.get(TOKEN_VARIABLE),
+        help=f"that clients must know; better in the environment, as {TOKEN_VARIABLE}",
+    )
+    access.add_argument("--certificate", type=Path, help="PEM file of the certificate chain: TLS")
+    access.add_argument("--key", type=Path, help="PEM file of its key")
+    access.add_argument(
+        "--allow-origin", action="append", default=[], metavar="ORIGIN", help="of web pages from elsewhere; * is any"
+    )
+    limits = parser.add_argument_group("limits")
+    for option, name, kind, purpose in _LIMITS:
+        limits.add_argument(option, dest=name, type=kind, default=getattr(Limits, name), help=purpose)
+    limits.add_argument("--file-threads", type=int, default=1, help="files recognised at a time")
+    limits.add_argument("--drain-s", type=float, default=30.0, help="seconds for work under way after SIGTERM")
+    parser.add_argument("--log-text", action="store_true", help="recognised text may go into the log")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(command.run(main))

@@ -1,0 +1,221 @@
+"""The server: its routes, its start and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+from aiohttp import web
+
+from wenet_lite.errors import ConfigError
+from wenet_lite.features.fbank import SAMPLE_RATE
+from wenet_lite.runtime.recognizer import Recognizer
+from wenet_lite.runtime.server import protocol
+from wenet_lite.runtime.server.access import check_origin, check_token, token_of
+from wenet_lite.runtime.server.connection import Connection
+from wenet_lite.runtime.server.logs import log_bug, log_event
+from wenet_lite.runtime.server.metrics import CONTENT_TYPE
+from wenet_lite.runtime.server.options import ServerOptions
+from wenet_lite.runtime.server.page import Page
+from wenet_lite.runtime.server.refusals import Reason, Refusal
+from wenet_lite.runtime.server.service import Service
+from wenet_lite.runtime.server.transcription import Transcription, error_body
+
+_PARTING_S = 5.0
+"""For results of what is heard by the end of the draining time."""
+_CLOSE_S = 5.0
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """A recogniser behind one port.
+
+    Args:
+        recognizer: the model.
+        options: of the server.
+    """
+
+    def __init__(self, recognizer: Recognizer, options: ServerOptions) -> None:
+        self._options = options
+        self._service = Service(recognizer, options)
+        self._page = Page()
+        self._stopping = asyncio.Event()
+
+    async def run(self, announce: Callable[[str], None]) -> bool:
+        """Serve until SIGTERM or SIGINT, then end what is under way; a second signal does not wait for that.
+
+        Args:
+            announce: is told the server's address once it listens.
+        Returns:
+            whether a file is still recognised, which nobody waits for.
+        Raises:
+            ConfigError: if it cannot listen there, or certificate and key cannot be used.
+        """
+        loop = asyncio.get_running_loop()
+        runner = web.AppRunner(self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+        tls = _tls(self._options)
+        await runner.setup()
+        await self._listen(runner, tls)
+        self._service.scheduler.run(loop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        host, port = runner.addresses[0][:2]
+        announce(f"{'https' if tls else 'http'}://{host}:{port}/")
+        await self._stopping.wait()
+        await self._drain()
+        given_up = self._service.files.taken > 0
+        self._service.files.stop()
+        await runner.cleanup()
+        self._service.scheduler.stop()
+        log_event("stopped")
+        return given_up
+
+    async def _listen(self, runner: web.AppRunner, tls: ssl.SSLContext | None) -> None:
+        options = self._options
+        try:
+            await web.TCPSite(runner, options.host, options.port, ssl_context=tls).start()
+        except OSError as error:
+            await runner.cleanup()
+            where, reason = f"{options.host}:{options.port}", error.strerror
+            raise ConfigError(f"cannot listen at {where}: {reason}", cure="choose another --host or --port") from error
+
+    def _app(self) -> web.Application:
+        app = web.Application(middlewares=[self._guard])
+        transcription = Transcription(self._service)
+        app.router.add_get("/", self._socket_or_page, allow_head=False)
+        app.router.add_get("/ws", self._socket, allow_head=False)
+        app.router.add_post("/v1/audio/transcriptions", transcription.transcribe)
+        app.router.add_get("/v1/models", transcription.models)
+        app.router.add_get("/healthz", self._health)
+        app.router.add_get("/metrics", self._metrics)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Check who asks, and turn what goes wrong into an answer of one line."""
+        try:
+            check_origin(request, self._options.allow_origins)
+            if not _is_open(request) or token_of(request) is not None:
+                check_token(self._options.token, token_of(request))
+            response = await handler(request)
+        except Refusal as refusal:
+            self._service.metrics.refused(refusal.reason)
+            reason, path = refusal.reason.label, request.path
+            log_event("refused", remote=request.remote, path=path, reason=reason, message=refusal.message)
+            response = _answer(request, refusal)
+        except web.HTTPException as error:
+            return web.json_response({"error": {"message": error.reason}}, status=error.status)
+        except Exception:
+            log_bug("request failed")
+            response = _answer(request, Refusal(Reason.INTERNAL, "internal error"))
+        if not response.prepared:
+            response.headers["X-Content-Type-Options"] = "nosniff"
+            response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    async def _socket_or_page(self, request: web.Request) -> web.StreamResponse:
+        return await self._socket(request) if _upgrades(request) else self._page.response()
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        limits, service = self._options.limits, self._service
+        # What is a little too large is refused in words; aiohttp closes on what is much too large.
+        socket = web.WebSocketResponse(timeout=_CLOSE_S, max_msg_size=4 * limits.message_bytes, compress=False)
+        if not socket.can_prepare(request):
+            raise Refusal(Reason.MALFORMED, "a websocket handshake is expected")
+        await socket.prepare(request)
+        assert request.transport is not None
+        authorized = token_of(request) is not None
+        connection = Connection(service, socket, request.transport, request.remote, authorized=authorized)
+        if service.draining:
+            connection.stop()
+        elif len(service.guests) >= limits.connections:
+            message = f"{limits.connections} connections are open; try again later"
+            connection.on_refusal(Refusal(Reason.FULL, message))
+        await connection.run()
+        return socket
+
+    async def _health(self, request: web.Request) -> web.Response:
+        if self._service.draining:
+            return web.Response(text="draining\n", status=503)
+        if not self._service.scheduler.alive:
+            return web.Response(text="streams are not heard\n", status=503)
+        return web.Response(text="ok\n")
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._service.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _drain(self) -> None:
+        """Wait for what is under way; then end streams as they are, so that their results are not lost."""
+        log_event("draining", connections=len(self._service.guests), files=self._service.files.taken)
+        self._stopping.clear()
+        idle = asyncio.create_task(self._service.drain())
+        hurry = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([idle, hurry], timeout=self._options.drain_s, return_when=asyncio.FIRST_COMPLETED)
+        for guest in list(self._service.guests):
+            guest.stop()
+        await asyncio.wait([idle], timeout=_PARTING_S)
+        for task in (idle, hurry):
+            task.cancel()
+
+
+def serve(recognizer: Recognizer, options: ServerOptions, announce: Callable[[str], None]) -> None:
+    """Run a server until it is told to stop.
+
+    Args:
+        recognizer: the model.
+        options: of the server.
+        announce: is told the server's address once it listens.
+    Raises:
+        ConfigError: if it cannot listen there, or certificate and key cannot be used.
+    """
+    _warm_up(recognizer)
+    if asyncio.run(_serve(recognizer, options, announce)):
+        logging.shutdown()
+        os._exit(0)  # Python would wait for the file's thread
+
+
+async def _serve(recognizer: Recognizer, options: ServerOptions, announce: Callable[[str], None]) -> bool:
+    return await Server(recognizer, options).run(announce)
+
+
+def _warm_up(recognizer: Recognizer) -> None:
+    """What is compiled on first use is compiled before the first client waits for it."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 4 * SAMPLE_RATE).astype(np.float32)
+    recognizer.transcribe(noise)
+    if recognizer.backend.model.config.encoder.streams:
+        session = recognizer.stream()
+        session.accept(noise)
+        session.finish()
+
+
+def _tls(options: ServerOptions) -> ssl.SSLContext | None:
+    if options.certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(options.certificate, options.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"certificate and key cannot be used: {error}", path=options.certificate) from error
+    return context
+
+
+def _upgrades(request: web.Request) -> bool:
+    return request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def _is_open(request: web.Request) -> bool:
+    """Whether the token may be missing: a websocket can tell it in its first message, the page asks for it."""
+    return _upgrades(request) or request.path in ("/", "/healthz")
+
+
+def _answer(request: web.Request, refusal: Refusal) -> web.Response:
+    if request.path.startswith("/v1/"):
+        return web.json_response(error_body(refusal), status=refusal.reason.status)
+    return web.Response(
+        text=protocol.failed(refusal.message), status=refusal.reason.status, content_type="application/json"
+    )

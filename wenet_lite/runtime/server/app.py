@@ -8,6 +8,7 @@ import os
 import signal
 import ssl
 from collections.abc import Awaitable, Callable
+from socket import SO_SNDBUF, SOL_SOCKET
 
 import numpy as np
 from aiohttp import web
@@ -29,6 +30,7 @@ from wenet_lite.runtime.server.transcription import Transcription, error_body
 _PARTING_S = 5.0
 """For results of what is heard by the end of the draining time."""
 _CLOSE_S = 5.0
+_WRITE_BYTES = 1 << 14
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -81,7 +83,7 @@ class Server:
             await web.TCPSite(runner, options.host, options.port, ssl_context=tls).start()
         except OSError as error:
             await runner.cleanup()
-            where, reason = f"{options.host}:{options.port}", error.strerror
+            where, reason = f"{options.host}:{options.port}", os.strerror(error.errno or 0)
             raise ConfigError(f"cannot listen at {where}: {reason}", cure="choose another --host or --port") from error
 
     def _app(self) -> web.Application:
@@ -124,11 +126,14 @@ class Server:
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         limits, service = self._options.limits, self._service
         # What is a little too large is refused in words; aiohttp closes on what is much too large.
-        socket = web.WebSocketResponse(timeout=_CLOSE_S, max_msg_size=4 * limits.message_bytes, compress=False)
+        socket = web.WebSocketResponse(
+            timeout=_CLOSE_S, max_msg_size=4 * limits.message_bytes, compress=False, writer_limit=_WRITE_BYTES
+        )
         if not socket.can_prepare(request):
             raise Refusal(Reason.MALFORMED, "a websocket handshake is expected")
         await socket.prepare(request)
         assert request.transport is not None
+        _hold_little(request.transport)
         authorized = token_of(request) is not None
         connection = Connection(service, socket, request.transport, request.remote, authorized=authorized)
         if service.draining:
@@ -202,6 +207,12 @@ def _tls(options: ServerOptions) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"certificate and key cannot be used: {error}", path=options.certificate) from error
     return context
+
+
+def _hold_little(transport: asyncio.Transport) -> None:
+    """What a slow reader has not read waits in the outbox, where a partial result gives way to a newer one."""
+    transport.set_write_buffer_limits(_WRITE_BYTES)
+    transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, _WRITE_BYTES)
 
 
 def _upgrades(request: web.Request) -> bool:

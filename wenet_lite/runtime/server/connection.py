@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 
 from aiohttp import WSMessage, WSMsgType, web
 
@@ -21,6 +22,7 @@ from wenet_lite.runtime.transcript import Transcript
 _BYTES = 2  # a sample
 _LINGER_S = 5.0
 """After an endpoint a client may not have read yet that its stream is over, and goes on sending."""
+_CLOSE_BYTES = 123  # of a reason, in RFC 6455
 _GONE = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 
@@ -68,14 +70,14 @@ class Connection:
         self._service.guests.add(self)
         self._service.metrics.connections.inc()
         log_event("connection opened", connection=self._number, remote=self._remote)
-        writer = asyncio.create_task(self._write())
+        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
         try:
-            await self._read()
-            self._outbox.discard()
-            self._said_end.set()
-            await writer
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await _cancelled(tasks)
+            await self._close()
         finally:
-            writer.cancel()
+            for task in tasks:
+                task.cancel()
             self._leave()
             self._service.guests.discard(self)
             self._service.metrics.connections.dec()
@@ -194,24 +196,28 @@ class Connection:
             self._said_end.set()
 
     async def _write(self) -> None:
-        """Send what is in the outbox, then close."""
-        patience_s = self._limits.idle_s
+        """Send what is in the outbox, to its end."""
         try:
-            await self._outbox.send_all(self._socket.send_str, patience_s)
-            if self._refusal is None:
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._said_end.wait(), _LINGER_S)
-                await asyncio.wait_for(self._socket.close(), patience_s)
-            else:
-                reason, message = self._refusal.reason, self._refusal.message.encode()[:123]
-                await asyncio.wait_for(self._socket.close(code=reason.close_code, message=message), patience_s)
+            await self._outbox.send_all(self._socket.send_str, self._limits.idle_s)
         except asyncio.TimeoutError:
             self._cut_off()
         except ConnectionError:
-            pass  # the client has gone, as the reader finds as well
-        except Exception:
-            log_bug("connection failed")
-            self._transport.abort()
+            return  # the client has gone
+        if self._refusal is None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._said_end.wait(), _LINGER_S)
+
+    async def _close(self) -> None:
+        """Say goodbye, and read on until the client has said it too: a socket that is closed with something unread
+        takes back what it has sent.
+        """
+        code, message = 1000, b""
+        if self._refusal is not None:
+            code, message = self._refusal.reason.close_code, self._refusal.message.encode()[:_CLOSE_BYTES]
+        try:
+            await asyncio.wait_for(self._socket.close(code=code, message=message), self._limits.idle_s)
+        except asyncio.TimeoutError:
+            self._cut_off()
 
     def _tell_final(self, segment: Transcript) -> None:
         self._results += 1
@@ -248,3 +254,12 @@ class Connection:
         self._service.metrics.refused(refusal.reason)
         reason, message = refusal.reason.label, refusal.message
         log_event("refused", connection=self._number, remote=self._remote, reason=reason, message=message)
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait for their end; what one of them raised is a bug of ours, and raised again."""
+    for task in tasks:
+        task.cancel()
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(ended, Exception):
+            raise ended

@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import numpy as np
@@ -12,6 +13,9 @@ import pytest
 from live_server import END, START, LiveServer, converse, live_server, portions, read_answers
 
 from wenet_lite.bin import serve
+from wenet_lite.errors import ConfigError
+from wenet_lite.runtime.server.listener import listen
+from wenet_lite.runtime.server.options import ServerOptions
 
 TOKEN = "correct horse"
 FULL = "2 connections are open; try again later"
@@ -138,11 +142,16 @@ def test_options_that_make_no_sense_are_one_line(
     assert (ended.value.code, capsys.readouterr().err) == (1, complaint)
 
 
-def test_a_port_that_is_taken_is_one_line(server: LiveServer, served_model: Path) -> None:
-    port = server.address.rstrip("/").rpartition(":")[2]
-    command = ["python", "-m", "wenet_lite.bin.main", "serve", str(served_model), "--port", port]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1] == (
-        f"serve: cannot listen at 127.0.0.1:{port}: Address already in use (choose another --host or --port)"
-    )
+def test_a_port_that_is_taken_is_told_before_the_model_is_loaded(server: LiveServer) -> None:
+    port = urlsplit(server.address).port
+    with (
+        pytest.raises(ConfigError, match=f"cannot listen at 127.0.0.1:{port}: Address already in use"),
+        listen(ServerOptions("model", port=port or 0)),
+    ):
+        pass
+
+
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    options = ServerOptions("model", port=0, certificate=tmp_path / "none.pem", key=tmp_path / "key.pem")
+    with pytest.raises(ConfigError, match=r"none\.pem: certificate and key cannot be used"), listen(options):
+        pass

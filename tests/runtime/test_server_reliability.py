@@ -215,7 +215,7 @@ def test_sigterm_lets_streams_end(
 
 def test_a_file_that_outlasts_the_draining_time_does_not_hold_the_server(served_model: Path, tmp_path: Path) -> None:
     wav = io.BytesIO()
-    soundfile.write(wav, np.random.default_rng(0).normal(0, 0.1, 16000 * 1800), 16000, format="WAV")
+    soundfile.write(wav, np.random.default_rng(0).normal(0, 0.1, 16000 * 900), 16000, format="WAV")
 
     async def upload(server: LiveServer) -> None:
         async with aiohttp.ClientSession() as session:

@@ -56,10 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.runtime.server.logs import set_up_logs
 
     set_up_logs(log_text=options.log_text)
-    recognizer = Recognizer(args.model, lm=args.lm, backend=args.backend, device=args.device, dtype=args.dtype)
     if options.token is None and options.host not in _LOCAL:
         print("serve: everybody who reaches this port may use it (--token restricts it)", file=sys.stderr)
-    serve(recognizer, options, lambda address: print(f"serving {options.model_name} at {address}", flush=True))
+    serve(
+        lambda: Recognizer(args.model, lm=args.lm, backend=args.backend, device=args.device, dtype=args.dtype),
+        options,
+        lambda address: print(f"serving {options.model_name} at {address}", flush=True),
+    )
     return 0
 
 

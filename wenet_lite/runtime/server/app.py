@@ -6,19 +6,18 @@ import asyncio
 import logging
 import os
 import signal
-import ssl
 from collections.abc import Awaitable, Callable
 from socket import SO_SNDBUF, SOL_SOCKET
 
 import numpy as np
 from aiohttp import web
 
-from wenet_lite.errors import ConfigError
 from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.runtime.recognizer import Recognizer
 from wenet_lite.runtime.server import protocol
 from wenet_lite.runtime.server.access import check_origin, check_token, token_of
 from wenet_lite.runtime.server.connection import Connection
+from wenet_lite.runtime.server.listener import Listener, listen
 from wenet_lite.runtime.server.logs import log_bug, log_event
 from wenet_lite.runtime.server.metrics import CONTENT_TYPE
 from wenet_lite.runtime.server.options import ServerOptions
@@ -48,26 +47,23 @@ class Server:
         self._page = Page()
         self._stopping = asyncio.Event()
 
-    async def run(self, announce: Callable[[str], None]) -> bool:
+    async def run(self, listener: Listener, announce: Callable[[str], None]) -> bool:
         """Serve until SIGTERM or SIGINT, then end what is under way; a second signal does not wait for that.
 
         Args:
-            announce: is told the server's address once it listens.
+            listener: where.
+            announce: is told the address once clients are served.
         Returns:
             whether a file is still recognised, which nobody waits for.
-        Raises:
-            ConfigError: if it cannot listen there, or certificate and key cannot be used.
         """
         loop = asyncio.get_running_loop()
         runner = web.AppRunner(self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
-        tls = _tls(self._options)
         await runner.setup()
-        await self._listen(runner, tls)
+        await web.SockSite(runner, listener.socket, ssl_context=listener.tls).start()
         self._service.scheduler.run(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        host, port = runner.addresses[0][:2]
-        announce(f"{'https' if tls else 'http'}://{host}:{port}/")
+        announce(listener.address)
         await self._stopping.wait()
         await self._drain()
         given_up = self._service.files.taken > 0
@@ -76,15 +72,6 @@ class Server:
         self._service.scheduler.stop()
         log_event("stopped")
         return given_up
-
-    async def _listen(self, runner: web.AppRunner, tls: ssl.SSLContext | None) -> None:
-        options = self._options
-        try:
-            await web.TCPSite(runner, options.host, options.port, ssl_context=tls).start()
-        except OSError as error:
-            await runner.cleanup()
-            where, reason = f"{options.host}:{options.port}", os.strerror(error.errno or 0)
-            raise ConfigError(f"cannot listen at {where}: {reason}", cure="choose another --host or --port") from error
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._guard])
@@ -168,24 +155,23 @@ class Server:
             task.cancel()
 
 
-def serve(recognizer: Recognizer, options: ServerOptions, announce: Callable[[str], None]) -> None:
+def serve(load: Callable[[], Recognizer], options: ServerOptions, announce: Callable[[str], None]) -> None:
     """Run a server until it is told to stop.
 
     Args:
-        recognizer: the model.
+        load: loads the model, when the address is had.
         options: of the server.
-        announce: is told the server's address once it listens.
+        announce: is told the address once clients are served.
     Raises:
-        ConfigError: if it cannot listen there, or certificate and key cannot be used.
+        ConfigError: if the address cannot be had, or certificate and key cannot be used.
     """
-    _warm_up(recognizer)
-    if asyncio.run(_serve(recognizer, options, announce)):
+    with listen(options) as listener:
+        recognizer = load()
+        _warm_up(recognizer)
+        given_up = asyncio.run(Server(recognizer, options).run(listener, announce))
+    if given_up:
         logging.shutdown()
         os._exit(0)  # Python would wait for the file's thread
-
-
-async def _serve(recognizer: Recognizer, options: ServerOptions, announce: Callable[[str], None]) -> bool:
-    return await Server(recognizer, options).run(announce)
 
 
 def _warm_up(recognizer: Recognizer) -> None:
@@ -196,17 +182,6 @@ def _warm_up(recognizer: Recognizer) -> None:
         session = recognizer.stream()
         session.accept(noise)
         session.finish()
-
-
-def _tls(options: ServerOptions) -> ssl.SSLContext | None:
-    if options.certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(options.certificate, options.key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"certificate and key cannot be used: {error}", path=options.certificate) from error
-    return context
 
 
 def _hold_little(transport: asyncio.Transport) -> None:

@@ -23,7 +23,6 @@ class Page:
             "style-src 'unsafe-inline'; img-src data:; media-src blob:; connect-src 'self'; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
             "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
-            "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
             "X-Frame-Options": "DENY",
             "Cache-Control": "no-cache",

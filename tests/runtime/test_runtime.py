@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy import Toy
 
-from wenet_lite.bin import export, recognize, train_lm, transcribe
+from wenet_lite.bin import export, recognize, train_lm
 from wenet_lite.data.audio import read_audio
 from wenet_lite.data.manifest import read_manifest
 from wenet_lite.decoding.fusion_tuning import FusionWeights
@@ -170,19 +170,6 @@ def test_an_export_that_differs_is_not_left_behind(
     with pytest.raises(ExportError, match="differs from the model"):
         export.main(export_arguments(toy, toy_model, tmp_path / "model"))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_transcribe_prints_partial_results_and_names_unreadable_files(
-    toy: Toy, model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    wav = read_manifest(toy.folder / "dev/data.list")[0].wav
-    assert transcribe.main([str(model_dir), wav, "--streaming", "--chunk-ms", "160"]) == 0
-    final = capsys.readouterr().out.splitlines()[-1]
-    assert final.startswith(f"{wav}: ")
-    assert transcribe.main([str(model_dir), str(tmp_path / "none.wav"), wav]) == 1
-    captured = capsys.readouterr()
-    assert captured.err == f"transcribe: {tmp_path / 'none.wav'}: no such audio file\n"
-    assert captured.out.startswith(f"{wav}: ")
 
 
 def test_what_cannot_be_read_has_an_empty_hypothesis_and_a_reason(toy: Toy, toy_model: Path, tmp_path: Path) -> None:

@@ -14,6 +14,10 @@ from wenet_lite.text.tokenizer import SPECIAL_UNITS, WORD_START, Tokenizer
 _LOG = logging.getLogger(__name__)
 
 
+Phrase = str | tuple[str, float]
+"""A hotword as a user writes it: alone, or with the score of each of its units."""
+
+
 def read_hotwords(path: PathLike, tokenizer: Tokenizer, score: float = DEFAULT_SCORE) -> list[Hotword]:
     """Read phrases, one a line, each with a score of its own after a tab where it has one.
 
@@ -24,34 +28,44 @@ def read_hotwords(path: PathLike, tokenizer: Tokenizer, score: float = DEFAULT_S
     Raises:
         DataError: if the file cannot be read, a score is no number, or there is no phrase that can be spelled.
     """
-    phrases = []
+    hotwords = spell_hotwords(read_phrases(path), tokenizer, score)
+    if not hotwords:
+        raise DataError("holds no phrase that the model's units can spell", path=path)
+    return hotwords
+
+
+def read_phrases(path: PathLike) -> list[Phrase]:
+    """What `read_hotwords` reads, not spelled yet.
+
+    Raises:
+        DataError: if the file cannot be read, or a score is no number.
+    """
+    phrases: list[Phrase] = []
     for number, line in enumerate(read_lines(path), 1):
         try:
             text, tab, given = line.decode().partition("\t")
         except UnicodeDecodeError as error:
             raise DataError("is not UTF-8", path=path, line=number, cure="convert the file with iconv") from error
         try:
-            own = float(given) if tab else score
+            score = float(given) if tab else 0.0
         except ValueError:
-            own = math.nan
-        if not 0 <= own < math.inf:
+            score = math.nan
+        if not 0 <= score < math.inf:
             raise DataError(f"{given.strip()!r} after the tab is no score from 0", path=path, line=number)
-        phrases.append((text, own))
-    hotwords = spell_hotwords(phrases, tokenizer)
-    if not hotwords:
-        raise DataError("holds no phrase that the model's units can spell", path=path)
-    return hotwords
+        phrases.append((text, score) if tab else text)
+    return phrases
 
 
-def spell_hotwords(phrases: Iterable[tuple[str, float]], tokenizer: Tokenizer) -> list[Hotword]:
-    """Phrases with their scores in units; what cannot be spelled is named in the log and left out."""
+def spell_hotwords(phrases: Iterable[Phrase], tokenizer: Tokenizer, score: float = DEFAULT_SCORE) -> list[Hotword]:
+    """Phrases in units, with `score` where they have none; what cannot be spelled is named in the log and left out."""
     hotwords = []
-    for phrase, score in phrases:
+    for each in phrases:
+        phrase, own = (each, score) if isinstance(each, str) else each
         text = tokenizer.rules(phrase)
         if not text:
             continue
         try:
-            hotwords.append(Hotword(text, tuple(spell(text, tokenizer)), score))
+            hotwords.append(Hotword(text, tuple(spell(text, tokenizer)), own))
         except DataError as error:
             _LOG.warning("hotword %r is left out: %s", phrase.strip(), error)
     return hotwords

@@ -15,7 +15,7 @@ from wenet_lite.decoding.calibration import read_calibration
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.fusion import NO_FUSION, Fusion, WordLm
 from wenet_lite.decoding.fusion_tuning import FusionWeights
-from wenet_lite.decoding.hotword_list import spell_hotwords
+from wenet_lite.decoding.hotword_list import Phrase, spell_hotwords
 from wenet_lite.decoding.ngram_arpa import read_arpa
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions
 from wenet_lite.errors import ConfigError
@@ -88,7 +88,7 @@ class Recognizer:
         audio: Audio,
         *,
         mode: DecodingMode = "attention_rescoring",
-        hotwords: Sequence[str] = (),
+        hotwords: Sequence[Phrase] = (),
         sample_rate: int = SAMPLE_RATE,
     ) -> Transcript: ...
 
@@ -98,7 +98,7 @@ class Recognizer:
         audio: Sequence[Audio],
         *,
         mode: DecodingMode = "attention_rescoring",
-        hotwords: Sequence[str] = (),
+        hotwords: Sequence[Phrase] = (),
         sample_rate: int = SAMPLE_RATE,
     ) -> list[Transcript]: ...
 
@@ -107,7 +107,7 @@ class Recognizer:
         audio: Audio | Sequence[Audio],
         *,
         mode: DecodingMode = "attention_rescoring",
-        hotwords: Sequence[str] = (),
+        hotwords: Sequence[Phrase] = (),
         sample_rate: int = SAMPLE_RATE,
     ) -> Transcript | list[Transcript]:
         """Recognise recordings of any length; one too short for the encoder is empty.
@@ -115,7 +115,8 @@ class Recognizer:
         Args:
             audio: a file, or (samples,) floats in [-1, 1] or integers, which are scaled by their type; or several.
             mode: the search.
-            hotwords: phrases to listen for; what the model's units cannot spell is named in the log and left out.
+            hotwords: phrases to listen for, with the scores of their units or without; what the model's units cannot
+                spell is named in the log and left out.
             sample_rate: Hz of arrays.
         Returns:
             the transcript, or one for each recording of a sequence.
@@ -135,7 +136,7 @@ class Recognizer:
         *,
         chunk_ms: int | None = None,
         left_chunks: int = -1,
-        hotwords: Sequence[str] = (),
+        hotwords: Sequence[Phrase] = (),
         endpointing: Endpointing | None = None,
     ) -> StreamingSession:
         """Start listening to a stream.
@@ -160,7 +161,7 @@ class Recognizer:
         *,
         chunk_ms: int | None = None,
         left_chunks: int = -1,
-        hotwords: Sequence[str] = (),
+        hotwords: Sequence[Phrase] = (),
         endpointing: Endpointing | None = None,
     ) -> Stream:
         """As `stream`, of a stream that a `stepper` hears together with others."""
@@ -184,7 +185,7 @@ class Recognizer:
         """What hears streams of `open_stream`, many at once."""
         return StreamStepper(self.backend, self._decoder, self._transcriber)
 
-    def _fusion(self, hotwords: Sequence[str]) -> Fusion:
+    def _fusion(self, hotwords: Sequence[Phrase]) -> Fusion:
         tokenizer = self.backend.tokenizer
-        spelled = spell_hotwords([(text, self.options.hotword_score) for text in hotwords], tokenizer)
+        spelled = spell_hotwords(hotwords, tokenizer, self.options.hotword_score)
         return Fusion(list(tokenizer.units), spelled, self.word_lm) if spelled or self.word_lm else NO_FUSION

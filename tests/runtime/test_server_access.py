@@ -72,6 +72,7 @@ def test_files_and_figures_want_the_token(guarded: LiveServer) -> None:
     assert get(guarded, "metrics", Authorization=f"Bearer {TOKEN}") == 200
     assert get(guarded, "metrics?token=correct+horse") == 200
     assert get(guarded, "metrics", Authorization="Bearer wrong") == 401
+    assert get(guarded, "metrics", Upgrade="websocket", Connection="Upgrade") == 401
 
 
 def test_a_websocket_tells_the_token_in_its_request_or_first_message(guarded: LiveServer) -> None:

@@ -214,13 +214,13 @@ def test_sigterm_lets_streams_end(
 
 
 def test_a_file_that_outlasts_the_draining_time_does_not_hold_the_server(served_model: Path, tmp_path: Path) -> None:
-    wav = io.BytesIO()
-    soundfile.write(wav, np.random.default_rng(0).normal(0, 0.1, 16000 * 900), 16000, format="WAV")
+    flac = io.BytesIO()
+    soundfile.write(flac, np.random.default_rng(0).integers(-3, 4, 16000 * 3500, np.int16), 16000, format="FLAC")
 
     async def upload(server: LiveServer) -> None:
         async with aiohttp.ClientSession() as session:
             sending = asyncio.create_task(
-                session.post(server.url("v1/audio/transcriptions"), data={"file": io.BytesIO(wav.getvalue())})
+                session.post(server.url("v1/audio/transcriptions"), data={"file": io.BytesIO(flac.getvalue())})
             )
             while not gauges(server)['wenet_lite_queue_depth{kind="file"}']:
                 await asyncio.sleep(0.1)

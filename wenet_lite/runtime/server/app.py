@@ -30,6 +30,8 @@ _PARTING_S = 5.0
 """For results of what is heard by the end of the draining time."""
 _CLOSE_S = 5.0
 _WRITE_BYTES = 1 << 14
+_OPEN = ("/", "/ws", "/healthz")
+"""Where the token may be missing: the page asks for it, a stream can tell it in its first message."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -89,7 +91,7 @@ class Server:
         """Check who asks, and turn what goes wrong into an answer of one line."""
         try:
             check_origin(request, self._options.allow_origins)
-            if not _is_open(request) or token_of(request) is not None:
+            if request.path not in _OPEN or token_of(request) is not None:
                 check_token(self._options.token, token_of(request))
             response = await handler(request)
         except Refusal as refusal:
@@ -192,11 +194,6 @@ def _hold_little(transport: asyncio.Transport) -> None:
 
 def _upgrades(request: web.Request) -> bool:
     return request.headers.get("Upgrade", "").lower() == "websocket"
-
-
-def _is_open(request: web.Request) -> bool:
-    """Whether the token may be missing: a websocket can tell it in its first message, the page asks for it."""
-    return _upgrades(request) or request.path in ("/", "/healthz")
 
 
 def _answer(request: web.Request, refusal: Refusal) -> web.Response:

@@ -73,6 +73,8 @@ class Connection:
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if self._over:
+                await asyncio.wait(tasks[1:])  # the last words, and why
             await _cancelled(tasks)
             await self._close()
         finally:
@@ -121,12 +123,13 @@ class Connection:
         self._finish(protocol.failed(refusal.message))
 
     async def _read(self) -> None:
-        while not self._socket.closed:
+        """Take what comes, until the client has gone."""
+        gone = False
+        while not gone:
             try:
                 message = await self._receive()
-                if message.type in _GONE:
-                    return
-                if not self._over and not self._said_end.is_set():
+                gone = message.type in _GONE
+                if not (gone or self._over or self._said_end.is_set()):
                     await self._take(message)
                 elif message.type is WSMsgType.TEXT:
                     self._said_end.set()
@@ -135,12 +138,14 @@ class Connection:
             except Exception:
                 log_bug("connection failed")
                 self.on_refusal(Refusal(Reason.INTERNAL, "internal error"))
+                gone = True
+        self._said_end.set()
 
     async def _receive(self) -> WSMessage:
         """The next message; who has sent all of his audio is waited for without end, the results are on their way."""
         patience_s = None if self._over or self._said_end.is_set() else self._limits.idle_s
         try:
-            return await self._socket.receive(patience_s)
+            return await asyncio.wait_for(self._socket.receive(), patience_s)  # pings are no messages
         except asyncio.TimeoutError:
             raise Refusal(Reason.IDLE, f"no message came for {self._limits.idle_s:g} s") from None
 

@@ -19,6 +19,7 @@ from wenet_lite.data.audio import read_audio
 from wenet_lite.data.kaldi import read_table
 
 RATE = 16000
+WIDTH = 860
 WORD = 3  # that is pointed at
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("wav_scp", type=Path)
     parser.add_argument("--utterances", type=int, nargs="+", default=[0, 1, 2, 3], help="lines of the wav.scp, from 0")
-    parser.add_argument("--pause-s", type=float, default=1.6)
+    parser.add_argument("--pause-s", type=float, default=1.3)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     table = list(read_table(args.wav_scp).values())
@@ -46,14 +47,17 @@ def main() -> None:
         with sync_playwright() as playwright:
             flags = [*FLAGS, f"--use-file-for-fake-audio-capture={wav}%noloop"]
             browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=flags)
-            context = browser.new_context(viewport={"width": 860, "height": 650}, permissions=["microphone"])
+            context = browser.new_context(viewport={"width": WIDTH, "height": 650}, permissions=["microphone"])
             page = context.new_page()
             page.goto(server.address)
             page.get_by_role("button", name="Start listening").click()
             expect(page.locator("#status")).to_have_text("Listening")
             page.wait_for_timeout(1000 * seconds)
             page.locator("#finals .word").nth(WORD).hover()
-            page.screenshot(path=args.output)
+            sheet = page.locator("#sheet").bounding_box()
+            assert sheet
+            area = {"x": 0, "y": 0, "width": WIDTH, "height": sheet["y"] + sheet["height"] + 24}
+            page.screenshot(path=args.output, full_page=True, clip=area)
             browser.close()
 
 

@@ -45,6 +45,9 @@ def _portions(sounddevice: Any, sample_rate: int) -> Iterator[np.ndarray]:
             _LOG.warning("the microphone has lost audio: %s", status)
         waiting.put(samples[:, 0].copy())
 
-    with sounddevice.InputStream(samplerate=sample_rate, channels=1, dtype="int16", callback=keep):
-        while True:
-            yield waiting.get()
+    try:
+        with sounddevice.InputStream(samplerate=sample_rate, channels=1, dtype="int16", callback=keep):
+            while True:
+                yield waiting.get()
+    except sounddevice.PortAudioError as error:
+        raise ConfigError(f"the microphone cannot be opened: {error}", cure="does another program have it?") from error

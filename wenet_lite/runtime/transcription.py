@@ -72,25 +72,27 @@ def transcribe_stream(session: StreamingSession, audio: LiveAudio, shown: LiveTe
         audio: portion by portion.
         shown: where partial results are seen.
     Yields:
-        segments as they end; the last one may be empty.
+        segments as they end; an empty one where there is none else.
     Raises:
         AudioError, InputError: if it is no audio.
         KeyboardInterrupt: after the last segment, if the stream was interrupted.
     """
     interrupt: KeyboardInterrupt | None = None
-    num_samples = 0
+    num_samples, heard_any = 0, False
     try:
         for portion in audio.portions:
             session.accept(portion)
             num_samples += len(portion)
             for segment in session.take():
                 shown.clear()
+                heard_any = True
                 yield segment
             shown.show(num_samples / audio.sample_rate, session.partial)
     except KeyboardInterrupt as error:
         interrupt = error
     last = session.finish()
     shown.clear()
-    yield last
+    if last.text or not heard_any:
+        yield last
     if interrupt:
         raise interrupt

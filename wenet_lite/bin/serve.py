@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             key=args.key,
             allow_origins=tuple(args.allow_origin),
             drain_s=args.drain_s,
+            threads=args.threads,
             file_threads=args.file_threads,
             log_text=args.log_text,
             limits=Limits(**{name: getattr(args, name) for _, name, _, _ in _LIMITS}),
@@ -51,11 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
 
+    import torch
+
     from wenet_lite.runtime.recognizer import Recognizer
     from wenet_lite.runtime.server.app import serve
     from wenet_lite.runtime.server.logs import set_up_logs
 
     set_up_logs(log_text=options.log_text)
+    torch.set_num_threads(1)  # threads that compute together wait for the slowest where others want their cores
     if options.token is None and options.host not in _LOCAL:
         print("serve: everybody who reaches this port may use it (--token restricts it)", file=sys.stderr)
     serve(
@@ -80,6 +84,7 @@ def _parser() -> command.Parser:
         "--dtype", choices=("float32", "bfloat16", "float16", "int8"), default="float32", help="of the products"
     )
     parser.add_argument("--lm", action="store_true", help="with the language model of the directory")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="that hear streams, each on a core")
     access = parser.add_argument_group("access")
     access.add_argument(
         "--token",

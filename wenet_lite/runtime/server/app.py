@@ -62,7 +62,7 @@ class Server:
         runner = web.AppRunner(self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await runner.setup()
         await web.SockSite(runner, listener.socket, ssl_context=listener.tls).start()
-        self._service.scheduler.run(loop)
+        self._service.streams.run(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         announce(listener.address)
@@ -71,7 +71,7 @@ class Server:
         given_up = self._service.files.taken > 0
         self._service.files.stop()
         await runner.cleanup()
-        self._service.scheduler.stop()
+        self._service.streams.stop()
         log_event("stopped")
         return given_up
 
@@ -136,7 +136,7 @@ class Server:
     async def _health(self, request: web.Request) -> web.Response:
         if self._service.draining:
             return web.Response(text="draining\n", status=503)
-        if not self._service.scheduler.alive:
+        if not self._service.streams.alive:
             return web.Response(text="streams are not heard\n", status=503)
         return web.Response(text="ok\n")
 

@@ -173,7 +173,7 @@ class Connection:
             check_token(self._service.options.token, start.token)
         self._service.check_open()
         self._start = start
-        self._stream = self._service.scheduler.open(start, self)
+        self._stream = self._service.streams.open(start, self)
 
     async def _hear(self, audio: bytes) -> None:
         """Hand audio on, when no more of it waits than may."""

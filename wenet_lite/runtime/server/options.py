@@ -58,6 +58,7 @@ class ServerOptions:
     certificate, key: PEM files for TLS, both or none.
     allow_origins: origins of web pages, other than the server's own, that may talk to it; `*` stands for any.
     drain_s: seconds that work under way may take after SIGTERM.
+    threads: that hear streams, each on a core.
     file_threads: files that are recognised at a time.
     log_text: recognised text may go into the log.
     limits: how much is taken.
@@ -72,6 +73,7 @@ class ServerOptions:
     key: Path | None = None
     allow_origins: tuple[str, ...] = ()
     drain_s: float = 30.0
+    threads: int = 1
     file_threads: int = 1
     log_text: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -82,5 +84,5 @@ class ServerOptions:
             raise ValueError("certificate and key are needed together")
         if self.token == "":
             raise ValueError("an empty token lets everybody in")
-        if self.file_threads < 1 or self.drain_s < 0:
-            raise ValueError("file_threads must be at least 1, drain_s not negative")
+        if self.threads < 1 or self.file_threads < 1 or self.drain_s < 0:
+            raise ValueError("threads and file_threads must be at least 1, drain_s not negative")

@@ -1,4 +1,4 @@
-"""One thread hears all streams, a chunk of each at a time, together in one batch."""
+"""One thread hears streams, a chunk of each at a time, together in one batch."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ class LiveStream:
     def __init__(self, scheduler: Scheduler, start: Start, listener: Listener) -> None:
         self.start, self.listener = start, listener
         self._scheduler = scheduler
+        self._closed = False
 
     def accept(self, pcm: bytes) -> None:
         """Take audio, signed 16 bit little endian."""
@@ -80,7 +81,11 @@ class LiveStream:
         self._scheduler.post(self, functools.partial(self._scheduler.end, self))
 
     def close(self) -> None:
-        """Forget it."""
+        """Forget it; more calls do nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._scheduler.num_streams -= 1
         self._scheduler.post(self, functools.partial(self._scheduler.close, self))
 
 
@@ -106,7 +111,9 @@ class Scheduler:
     Args:
         recognizer: the model.
         endpointing: where segments end.
-        metrics: to keep.
+        metrics: to keep, of this thread and others.
+    Attributes:
+        num_streams: that were opened and not closed, as the event loop knows.
     """
 
     def __init__(self, recognizer: Recognizer, endpointing: Endpointing, metrics: Metrics) -> None:
@@ -114,6 +121,8 @@ class Scheduler:
         self._stepper = recognizer.stepper()
         self._inbox: SimpleQueue[tuple[LiveStream, Callable[[], None]] | None] = SimpleQueue()
         self._streams: dict[LiveStream, _Heard] = {}
+        self._num_waiting = 0
+        self.num_streams = 0
         self._thread = Thread(target=self._run, name="streams", daemon=True)
 
     def run(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -134,6 +143,7 @@ class Scheduler:
     def open(self, start: Start, listener: Listener) -> LiveStream:
         """Begin a stream."""
         live = LiveStream(self, start, listener)
+        self.num_streams += 1
         self.post(live, functools.partial(self._open, live))
         return live
 
@@ -156,14 +166,15 @@ class Scheduler:
 
     def close(self, live: LiveStream) -> None:
         """Forget a stream."""
-        self._streams.pop(live, None)
-        self._metrics.streams.set(len(self._streams))
+        if self._streams.pop(live, None) is not None:
+            self._metrics.streams.dec()
 
     def _run(self) -> None:
         waiting: list[LiveStream] = []
         while self._obey(wait=not waiting):
             waiting = [live for live, heard in self._streams.items() if heard.stream.ready]
-            self._metrics.queue_depth.labels("stream").set(len(waiting))
+            self._metrics.queue_depth.labels("stream").inc(len(waiting) - self._num_waiting)
+            self._num_waiting = len(waiting)
             if waiting:
                 try:
                     self._step(waiting)
@@ -200,7 +211,7 @@ class Scheduler:
             self._loop.call_soon_threadsafe(live.listener.on_refusal, Refusal(Reason.MALFORMED, str(error)))
         else:
             self._streams[live] = _Heard(stream)
-            self._metrics.streams.set(len(self._streams))
+            self._metrics.streams.inc()
             self._loop.call_soon_threadsafe(live.listener.on_open)
 
     def _step(self, waiting: list[LiveStream]) -> None:

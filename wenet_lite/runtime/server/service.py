@@ -11,7 +11,7 @@ from wenet_lite.runtime.server.files import FileQueue
 from wenet_lite.runtime.server.metrics import Metrics
 from wenet_lite.runtime.server.options import ServerOptions
 from wenet_lite.runtime.server.refusals import Reason, Refusal
-from wenet_lite.runtime.server.scheduler import Scheduler
+from wenet_lite.runtime.server.stream_threads import StreamThreads
 
 
 class Guest(Protocol):
@@ -39,7 +39,7 @@ class Service:
     def __init__(self, recognizer: Recognizer, options: ServerOptions) -> None:
         self.options = options
         self.metrics = Metrics()
-        self.scheduler = Scheduler(recognizer, options.endpointing, self.metrics)
+        self.streams = StreamThreads(recognizer, options.endpointing, self.metrics, options.threads)
         self.files = FileQueue(recognizer, options, self.metrics)
         self.guests: set[Guest] = set()
         self.draining = False

@@ -212,6 +212,7 @@ class Encoder(nn.Module):
         """All layers over the front end's output; the cache comes back as it was if `next_cache_frames` is negative."""
         remembers = next_cache_frames >= 0
         next_cache = self._next_cache(cache, lens, next_cache_frames) if remembers else cache
+        attention, convolution = _rooms(next_cache.attention), _rooms(next_cache.convolution)
         time = x.shape[1]
         padding = None if _is_full(lens, time) else time - lens
         embedding = torch.zeros(0, device=x.device)
@@ -222,7 +223,7 @@ class Encoder(nn.Module):
                 embedding, attention_mask, pos_emb, frame_mask, cache.attention[i], cache.convolution[i], x
             )
             if remembers:
-                _remember(keys_values, inputs, time, padding, next_cache.attention[i], next_cache.convolution[i])
+                _remember(keys_values, inputs, time, padding, attention[i], convolution[i])
         embedding = self.embedding_norm(embedding)
         # Routing does not teach the embedding network, which has a loss of its own (3M).
         heard = embedding.detach() if self.embedding_is_taught else embedding
@@ -239,7 +240,11 @@ class Encoder(nn.Module):
                 outputs.append(x)
             x = conditioning(x)
             if remembers:
-                _remember(keys_values, inputs, time, padding, next_cache.attention[row], next_cache.convolution[row])
+                _remember(keys_values, inputs, time, padding, attention[row], convolution[row])
+        if remembers and _recorded():
+            next_cache = EncoderCache(
+                torch.stack(attention), torch.stack(convolution), next_cache.lens, next_cache.offset
+            )
         return Activations(self.after_norm(x), lens, outputs, routing, embedding), next_cache
 
     def _next_cache(self, cache: EncoderCache, lens: Tensor, cache_frames: int) -> EncoderCache:
@@ -270,12 +275,23 @@ def _remember(
     if missing > 0:
         keys_values = nn.functional.pad(keys_values, (0, 0, missing, 0))
     attention.copy_(last_frames(keys_values, padding, attention.shape[2]))
-    convolution.copy_(last_frames(inputs.unsqueeze(1), padding, convolution.shape[2]).squeeze(1).transpose(1, 2))
+    if convolution.shape[2] > 0:
+        convolution.copy_(last_frames(inputs.unsqueeze(1), padding, convolution.shape[2]).squeeze(1).transpose(1, 2))
+
+
+def _rooms(cache: Tensor) -> list[Tensor]:
+    """Of each layer; on their own in a recorded graph, where writing into a part of a tensor copies the whole."""
+    rooms = cache.unbind(0)
+    return [torch.empty_like(room) for room in rooms] if _recorded() else list(rooms)
+
+
+def _recorded() -> bool:
+    recorded = False
+    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        recorded = is_recorded()
+    return recorded
 
 
 def _is_full(lens: Tensor, time: int) -> bool:
     """Whether no stream has padding; false where to know it would wait for a GPU, or be fixed in a recorded graph."""
-    recorded = False
-    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-        recorded = is_recorded()
-    return not recorded and lens.device.type == "cpu" and bool((lens == time).all())
+    return not _recorded() and lens.device.type == "cpu" and bool((lens == time).all())

@@ -1,5 +1,9 @@
 """Streams: whatever the portions, the types, the company and the length, the text is the same and nothing is lost."""
 
+import importlib.util
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +17,8 @@ from wenet_lite.data.manifest import read_manifest
 from wenet_lite.errors import ConfigError, InputError
 from wenet_lite.runtime.backend import BackendName
 from wenet_lite.runtime.recognizer import Recognizer
+
+HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,9 @@ class Heard:
 def heard(toy: Toy, toy_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Heard:
     target = tmp_path_factory.mktemp("streams") / "model"
     arguments = ["--exp-dir", str(toy_model), "--checkpoint", str(toy_model / "avg_2.pt"), "--output", str(target)]
-    assert export.main([*arguments, "--check-data", str(toy.folder / "dev/data.list"), "--quantize"]) == 0
+    formats = ["torchscript", *(["onnx"] if HAS_ONNX else [])]
+    check = ["--check-data", str(toy.folder / "dev/data.list")]
+    assert export.main([*arguments, *check, "--format", *formats, "--quantize"]) == 0
     utterances = read_manifest(toy.folder / "dev/data.list")[:6]
     recognizer = Recognizer(target)
     melodies = [read_audio(utterance.wav)[0] for utterance in utterances]
@@ -72,8 +80,11 @@ def test_streams_that_step_together_are_heard_as_if_alone(heard: Heard, seed: in
         assert [word.start_s for word in together.words] == [word.start_s for word in transcript.words]
 
 
-def test_every_backend_gives_the_same_text_and_scores(heard: Heard) -> None:
-    other = Recognizer(heard.folder, backend="torchscript")
+@pytest.mark.parametrize("backend", ["torchscript", "onnx"])
+def test_every_backend_gives_the_same_text_and_scores(heard: Heard, backend: BackendName) -> None:
+    if backend == "onnx":
+        pytest.importorskip("onnxruntime")
+    other = Recognizer(heard.folder, backend=backend)
     assert [alone(other, melody) for melody in heard.melodies] == heard.texts
     whole, again = (recognizer.transcribe(heard.melodies) for recognizer in (heard.recognizer, other))
     assert [transcript.text for transcript in again] == [transcript.text for transcript in whole]
@@ -90,8 +101,31 @@ def test_int8_scores_are_near(heard: Heard, backend: BackendName) -> None:
 def test_an_exported_model_says_what_it_cannot_search(heard: Heard) -> None:
     with pytest.raises(ConfigError, match="cannot be searched by attention"):
         Recognizer(heard.folder, backend="torchscript").transcribe(heard.melodies[0], mode="attention")
+
+
+def test_a_form_that_was_not_exported_is_named(heard: Heard, tmp_path: Path) -> None:
+    shutil.copytree(heard.folder, tmp_path / "model")
+    description = (tmp_path / "model/model.yaml").read_text().splitlines(keepends=True)
+    (tmp_path / "model/model.yaml").write_text("".join(line for line in description if "model.zip" not in line))
     with pytest.raises(ConfigError, match="was not exported"):
-        Recognizer(heard.folder, backend="onnx")
+        Recognizer(tmp_path / "model", backend="torchscript")
+
+
+def test_torchaudio_is_not_needed(heard: Heard) -> None:
+    """Nor the packages of training and of servers."""
+    code = f"""
+import sys
+for name in ("torchaudio", "tensorboardX", "matplotlib", "aiohttp", "onnx"):
+    sys.modules[name] = None
+import numpy as np
+from wenet_lite.runtime.recognizer import Recognizer
+recognizer = Recognizer({str(heard.folder)!r})
+session = recognizer.stream()
+session.accept(np.zeros(16000, np.int16))
+print(recognizer.transcribe(np.zeros(16000)).duration, session.finish().duration)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1.0", "1.0"]
 
 
 @pytest.mark.parametrize("kind", [np.int16, np.int32, np.float64])

@@ -212,7 +212,8 @@ class Encoder(nn.Module):
         """All layers over the front end's output; the cache comes back as it was if `next_cache_frames` is negative."""
         remembers = next_cache_frames >= 0
         next_cache = self._next_cache(cache, lens, next_cache_frames) if remembers else cache
-        attention, convolution = _rooms(next_cache.attention), _rooms(next_cache.convolution)
+        attention: list[Tensor] = []
+        convolution: list[Tensor] = []
         time = x.shape[1]
         padding = None if _is_full(lens, time) else time - lens
         embedding = torch.zeros(0, device=x.device)
@@ -223,7 +224,8 @@ class Encoder(nn.Module):
                 embedding, attention_mask, pos_emb, frame_mask, cache.attention[i], cache.convolution[i], x
             )
             if remembers:
-                _remember(keys_values, inputs, time, padding, attention[i], convolution[i])
+                rooms = _room(next_cache.attention, i, attention), _room(next_cache.convolution, i, convolution)
+                _remember(keys_values, inputs, time, padding, rooms[0], rooms[1])
         embedding = self.embedding_norm(embedding)
         # Routing does not teach the embedding network, which has a loss of its own (3M).
         heard = embedding.detach() if self.embedding_is_taught else embedding
@@ -240,7 +242,8 @@ class Encoder(nn.Module):
                 outputs.append(x)
             x = conditioning(x)
             if remembers:
-                _remember(keys_values, inputs, time, padding, attention[row], convolution[row])
+                rooms = _room(next_cache.attention, row, attention), _room(next_cache.convolution, row, convolution)
+                _remember(keys_values, inputs, time, padding, rooms[0], rooms[1])
         if remembers and _recorded():
             next_cache = EncoderCache(
                 torch.stack(attention), torch.stack(convolution), next_cache.lens, next_cache.offset
@@ -279,10 +282,13 @@ def _remember(
         convolution.copy_(last_frames(inputs.unsqueeze(1), padding, convolution.shape[2]).squeeze(1).transpose(1, 2))
 
 
-def _rooms(cache: Tensor) -> list[Tensor]:
-    """Of each layer; on their own in a recorded graph, where writing into a part of a tensor copies the whole."""
-    rooms = cache.unbind(0)
-    return [torch.empty_like(room) for room in rooms] if _recorded() else list(rooms)
+def _room(cache: Tensor, row: int, recorded: list[Tensor]) -> Tensor:
+    """Of a layer; in a recorded graph, where writing into a part of a tensor copies the whole, on its own in a list."""
+    room = cache[row]
+    if _recorded():
+        room = torch.empty_like(room)
+        recorded.append(room)
+    return room
 
 
 def _recorded() -> bool:

@@ -1,5 +1,6 @@
 """Where streams are cut into utterances: nothing is lost, nothing is heard twice, and memory stays."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,10 @@ from wenet_lite.model.cache import EncoderCache
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.runtime.backend import Backend
 from wenet_lite.runtime.endpoint import NO_ENDPOINTS, Endpointing
+from wenet_lite.runtime.server.metrics import Metrics
+from wenet_lite.runtime.server.protocol import Start
+from wenet_lite.runtime.server.refusals import Refusal
+from wenet_lite.runtime.server.scheduler import Progress, Scheduler
 from wenet_lite.runtime.session import StreamingSession
 from wenet_lite.runtime.stepper import StreamStepper
 from wenet_lite.runtime.stream import Stream, StreamConfig
@@ -99,10 +104,12 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> CharTokenizer:
     return CharTokenizer(folder)
 
 
-def listen(tokenizer: CharTokenizer, endpointing: Endpointing, left_chunks: int = -1) -> StreamingSession:
+def listen(
+    tokenizer: CharTokenizer, endpointing: Endpointing, left_chunks: int = -1, chunk_size: int = CHUNK
+) -> StreamingSession:
     model: Any = ToneModel(tuple(tokenizer.units))
     decoder = Decoder(model, DecodingOptions(reverse_weight=0.0))
-    config = StreamConfig(RATE, CHUNK, left_chunks, endpointing, NO_FUSION)
+    config = StreamConfig(RATE, chunk_size, left_chunks, endpointing, NO_FUSION)
     backend = Backend(model, Fbank(FbankConfig(BINS)).eval(), tokenizer, torch.device("cpu"), "float32")
     stream = Stream(model, decoder, tokenizer, config, torch.zeros(1))
     return StreamingSession(stream, StreamStepper(backend, decoder, Transcriber(tokenizer, 40)))
@@ -195,3 +202,52 @@ def test_rules_that_make_no_sense_are_refused() -> None:
         Endpointing(rule2_silence_s=0.0)
     with pytest.raises(ValueError, match="at least 1"):
         Endpointing(rule3_utterance_s=0.5)
+
+
+def test_what_is_heard_again_does_not_count_twice(tokenizer: CharTokenizer) -> None:
+    session = listen(tokenizer, RULES, chunk_size=4)
+    stream, stepper, seconds = session._stream, session._stepper, [0.0]
+    stream.accept(np.concatenate([spoken("ab"), silence(2.0), spoken("c")]))
+    stream.end()
+    while stream.ready:
+        stepper.step([stream])
+        seconds.append(stream.heard_s)
+    assert [transcript.text for transcript in stream.take()] == ["ab", "c"]
+    assert seconds == sorted(seconds) and seconds[-1] == pytest.approx(3 * 0.36 + 2.0)
+
+
+class Client:
+    """Who listens to a server's stream."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.done = asyncio.Event()
+
+    def on_open(self) -> None: ...
+
+    def on_progress(self, progress: Progress) -> None:
+        self.texts += [segment.text for segment in progress.segments]
+        if progress.ended:
+            self.done.set()
+
+    def on_refusal(self, refusal: Refusal) -> None:
+        self.texts.append(refusal.message)
+        self.done.set()
+
+
+def test_a_servers_streams_survive_endpoints_between_small_chunks(tokenizer: CharTokenizer) -> None:
+    session = listen(tokenizer, RULES, chunk_size=4)
+    recognizer: Any = SimpleNamespace(stepper=lambda: session._stepper, open_stream=lambda *_, **__: session._stream)
+    samples = np.concatenate([spoken("ab"), silence(2.0), spoken("c")])
+
+    async def served() -> list[str]:
+        client, scheduler = Client(), Scheduler(recognizer, RULES, Metrics())
+        scheduler.run(asyncio.get_running_loop())
+        stream = scheduler.open(Start(continuous_decoding=True), client)
+        stream.accept((samples * 32767).astype("<i2").tobytes())
+        stream.end()
+        await asyncio.wait_for(client.done.wait(), 60)
+        scheduler.stop()
+        return client.texts
+
+    assert asyncio.run(served()) == ["ab", "c"]

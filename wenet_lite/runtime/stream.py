@@ -88,7 +88,7 @@ class Stream:
         self._portions: list[np.ndarray] = []
         self._waiting = 0  # samples in them
         self._recent = np.zeros(0, dtype=np.float32)  # the last that were heard
-        self._position = 0  # of the first sample that waits
+        self._position = self._heard = 0  # of the first sample that waits, and of the first that never was heard
         self._has_end = self._is_through = False
         self._finished: list[Transcript] = []
         self._begin(0)
@@ -112,8 +112,8 @@ class Stream:
 
     @property
     def heard_s(self) -> float:
-        """Seconds of audio that were heard."""
-        return self._position / SAMPLE_RATE
+        """Seconds of audio that were heard; what is heard again counts once."""
+        return self._heard / SAMPLE_RATE
 
     @property
     def waiting_s(self) -> float:
@@ -158,6 +158,7 @@ class Stream:
         self._portions, self._waiting = [rest], len(rest)
         used = len(held) - len(rest)
         self._position += used
+        self._heard = max(self._heard, self._position)
         self._recent = np.concatenate([self._recent, held[:used]])[-int(_LEAD_S * SAMPLE_RATE) :]
         return chunk
 

@@ -197,6 +197,14 @@ def test_memory_does_not_grow_with_a_stream(
     assert max(peaks[len(peaks) // 2 :]) <= max(peaks[: len(peaks) // 2])
 
 
+def test_a_history_that_was_never_heard_takes_no_memory(tokenizer: CharTokenizer) -> None:
+    unlimited, huge = (listen(tokenizer, RULES, left_chunks) for left_chunks in (-1, 10_000))
+    for portion in np.array_split(spoken("abcde" * 15), 20):
+        unlimited.accept(portion)
+        huge.accept(portion)
+        assert held_values(huge) <= held_values(unlimited)
+
+
 def test_rules_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="above 0"):
         Endpointing(rule2_silence_s=0.0)

@@ -122,10 +122,10 @@ class Stream:
 
     @property
     def cache_frames(self) -> int:
-        """Encoder frames that the next chunk's successor may look at."""
-        if self.config.num_left_chunks >= 0:
-            return self.config.num_left_chunks * self.config.chunk_size
-        return min(self.cache.attention.shape[3] + self.config.chunk_size, self._most_frames)
+        """Encoder frames that the next chunk's successor may look at; no room is taken for more than were heard."""
+        heard = min(self.cache.attention.shape[3] + self.config.chunk_size, self._most_frames)
+        left_chunks = self.config.num_left_chunks
+        return heard if left_chunks < 0 else min(heard, left_chunks * self.config.chunk_size)
 
     def accept(self, samples: np.ndarray) -> None:
         """Take the next (n,) samples: floats in [-1, 1] or integers, which are scaled by their type.

@@ -205,6 +205,13 @@ def test_a_history_that_was_never_heard_takes_no_memory(tokenizer: CharTokenizer
         assert held_values(huge) <= held_values(unlimited)
 
 
+def test_samples_may_be_overwritten_once_they_were_taken(tokenizer: CharTokenizer) -> None:
+    session, buffer = listen(tokenizer, RULES), np.empty(1440, dtype=np.float32)
+    for buffer[:] in spoken("abcde").reshape(-1, len(buffer)):
+        session.accept(buffer)
+    assert session.finish().text == "abcde"
+
+
 def test_rules_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="above 0"):
         Endpointing(rule2_silence_s=0.0)

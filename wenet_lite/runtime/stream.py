@@ -199,7 +199,7 @@ class Stream:
     def _take(self, samples: np.ndarray, *, last: bool) -> None:
         if self._resampler is not None:
             samples = self._resampler.resample_chunk(samples, last=last)
-        self._portions.append(samples)
+        self._portions.append(samples.copy())  # the caller may fill his buffer anew
         self._waiting += len(samples)
 
     @property

@@ -151,6 +151,13 @@ def test_a_sound_that_begins_where_an_utterance_ends_is_not_lost(tokenizer: Char
         assert "".join(transcript.text for transcript in found) == "abcd", pause
 
 
+@pytest.mark.parametrize("chunk_size", [2, 4, CHUNK])
+def test_endpoints_after_little_silence_hear_nothing_twice(tokenizer: CharTokenizer, chunk_size: int) -> None:
+    session = listen(tokenizer, Endpointing(rule1_silence_s=0.1, rule2_silence_s=0.2), chunk_size=chunk_size)
+    samples = np.concatenate([spoken("ab"), silence(1.0), spoken("cd"), silence(1.0)])
+    assert "".join(transcript.text for transcript in heard(session, samples)) == "abcd"
+
+
 def test_what_was_not_taken_comes_at_the_end(tokenizer: CharTokenizer) -> None:
     session = listen(tokenizer, RULES)
     session.accept(np.concatenate([spoken("ab"), silence(2.0), spoken("cd"), silence(2.0)]))

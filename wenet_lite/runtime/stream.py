@@ -24,7 +24,7 @@ from wenet_lite.runtime.transcript import Transcript
 from wenet_lite.text.tokenizer import Tokenizer
 
 _LEAD_S = 0.3
-"""Silence before an endpoint that the next utterance begins with: a word may have begun in it unheard."""
+"""Most silence before an endpoint that the next utterance begins with: a word may have begun in it unheard."""
 
 
 @dataclass(frozen=True)
@@ -184,9 +184,11 @@ class Stream:
         if self._is_through:
             found.append(self._utterance(self._position))
             self._begin(self._position)
-        elif self._ends_in_silence():
+        elif self.config.endpointing.silence_ends(self._silence_s, has_words=bool(self._best.tokens)):
             found.append(self._utterance(self._position))
-            lead = self._recent
+            # At most half of the silence: no word is heard again, and each utterance gets on.
+            lead = self._recent[-int(min(_LEAD_S, self._silence_s / 2) * SAMPLE_RATE) :]
+            self._recent = self._recent[:0]
             self._portions, self._waiting = [lead, *self._portions], self._waiting + len(lead)
             self._position -= len(lead)
             self._begin(self._position)
@@ -218,10 +220,11 @@ class Stream:
     def _new_beam(self) -> CtcPrefixBeam:
         return CtcPrefixBeam(self._decoder.prefix_beam.beam_size, self._model.blank_id, self.config.fusion)
 
-    def _ends_in_silence(self) -> bool:
+    @property
+    def _silence_s(self) -> float:
+        """Seconds since the last token, or since the utterance began."""
         silent = self._num_frames - (self._best.times[-1] + 1 if self._best.times else 0)
-        seconds = silent * self._frame_samples / SAMPLE_RATE
-        return self.config.endpointing.silence_ends(seconds, has_words=bool(self._best.tokens))
+        return silent * self._frame_samples / SAMPLE_RATE
 
     def _utterance(self, end: int) -> Utterance:
         """All frames that were heard, up to a sample."""

@@ -73,19 +73,24 @@ def new_folder(target: Path, source: Path) -> Iterator[Path]:
     """
     if source.resolve().is_relative_to(target.resolve()):
         raise ConfigError(f"would replace {source}, which it is made from", path=target, cure="name another folder")
-    temporary = target.with_name(target.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    target = target.resolve()  # where it is a link, what it leads to is replaced
+    temporary, old = target.with_name(target.name + ".tmp"), target.with_name(target.name + ".replaced")
+    if old.exists() and not target.exists():  # killed between two renames
+        old.replace(target)
+    for rest in (temporary, old):
+        shutil.rmtree(rest, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         yield temporary
+        if (target / "lm").is_dir():
+            shutil.copytree(target / "lm", temporary / "lm")
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     if target.exists():
-        if (target / "lm").is_dir():
-            (target / "lm").replace(temporary / "lm")
-        shutil.rmtree(target)
+        target.replace(old)
     temporary.replace(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 class ModelDir:

@@ -214,7 +214,8 @@ def test_a_history_that_was_never_heard_takes_no_memory(tokenizer: CharTokenizer
 
 def test_samples_may_be_overwritten_once_they_were_taken(tokenizer: CharTokenizer) -> None:
     session, buffer = listen(tokenizer, RULES), np.empty(1440, dtype=np.float32)
-    for buffer[:] in spoken("abcde").reshape(-1, len(buffer)):
+    for portion in spoken("abcde").reshape(-1, len(buffer)):
+        buffer[:] = portion
         session.accept(buffer)
     assert session.finish().text == "abcde"
 

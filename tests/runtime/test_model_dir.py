@@ -1,5 +1,6 @@
 """The model directory is replaced as a whole, and the language model in it stays."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -42,10 +43,8 @@ def test_a_language_model_outlives_a_kill(
 
     with monkeypatch.context() as context:
         context.setattr(Path, "replace", killed)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             made(target, tmp_path / "exp")
-        except KeyboardInterrupt:
-            pass
     made(target, tmp_path / "exp")
     assert (target / "lm/lm.arpa.gz").read_text() == "kept"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["exp", "model"]

@@ -89,7 +89,7 @@ def test_pages_from_elsewhere_are_not_served(guarded: LiveServer) -> None:
     own = guarded.address.rstrip("/")
     for origin in (own, "https://ours.example"):
         assert asyncio.run(converse(guarded.url(), START | {"token": TOKEN}, END, ssl=False, origin=origin)).messages
-    for origin in ("https://evil.example", "null", own.replace("127.0.0.1", "127.0.0.1.evil.example")):
+    for origin in ("https://evil.example", "null", "https://[", own.replace("127.0.0.1", "127.0.0.1.evil.example")):
         with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
             asyncio.run(converse(guarded.url(), ssl=False, origin=origin))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -43,5 +42,6 @@ def check_origin(request: web.Request, allowed: Sequence[str]) -> None:
     origin = request.headers.get("Origin")
     if origin is None or "*" in allowed or origin in allowed:
         return
-    if not origin.startswith(("http://", "https://")) or urlsplit(origin).netloc.lower() != request.host.lower():
+    scheme, _, host = origin.lower().partition("://")
+    if scheme not in ("http", "https") or host != request.host.lower():
         raise Refusal(Reason.ORIGIN, "web pages of this origin are not served (--allow-origin)")

@@ -213,7 +213,11 @@ def test_sigterm_lets_streams_end(
         assert server.events("stopped")
 
 
-def test_a_file_that_outlasts_the_draining_time_does_not_hold_the_server(served_model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("given_up_first", [False, True])
+def test_a_file_that_outlasts_the_draining_time_does_not_hold_the_server(
+    served_model: Path, tmp_path: Path, given_up_first: bool
+) -> None:
+    """Nor does one that its client no longer waits for."""
     flac = io.BytesIO()
     soundfile.write(flac, np.random.default_rng(0).integers(-3, 4, 16000 * 3500, np.int16), 16000, format="FLAC")
 
@@ -225,8 +229,12 @@ def test_a_file_that_outlasts_the_draining_time_does_not_hold_the_server(served_
             while not gauges(server)['wenet_lite_queue_depth{kind="file"}']:
                 await asyncio.sleep(0.1)
             await asyncio.sleep(0.5)
+            if given_up_first:
+                sending.cancel()
+                while gauges(server)['wenet_lite_queue_depth{kind="file"}']:
+                    await asyncio.sleep(0.1)
             server.terminate()
-            with pytest.raises(aiohttp.ClientError):
+            with pytest.raises((aiohttp.ClientError, asyncio.CancelledError)):
                 await sending
 
     with live_server(served_model, tmp_path / "log", "--drain-s", "0.2") as server:

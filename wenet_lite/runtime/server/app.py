@@ -68,7 +68,7 @@ class Server:
         announce(listener.address)
         await self._stopping.wait()
         await self._drain()
-        given_up = self._service.files.taken > 0
+        given_up = self._service.files.taken > 0 or self._service.files.busy
         self._service.files.stop()
         await runner.cleanup()
         self._service.streams.stop()

@@ -45,6 +45,12 @@ class FileQueue:
         self._recognizer, self._limits, self._metrics = recognizer, options.limits, metrics
         self._threads = ThreadPoolExecutor(options.file_threads, "files", initializer=_give_way)
         self.taken = 0
+        self._recognized: set[int] = set()  # by which threads
+
+    @property
+    def busy(self) -> bool:
+        """A file is recognised, though perhaps nobody waits for it any more."""
+        return bool(self._recognized)
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
@@ -79,8 +85,12 @@ class FileQueue:
 
     def _transcribe(self, upload: BinaryIO, hotwords: Sequence[str]) -> Transcript:
         began = time.monotonic()
-        samples = decode(upload, self._limits.file_s)
-        transcript = self._recognizer.transcribe(samples, hotwords=hotwords)
+        self._recognized.add(threading.get_ident())
+        try:
+            samples = decode(upload, self._limits.file_s)
+            transcript = self._recognizer.transcribe(samples, hotwords=hotwords)
+        finally:
+            self._recognized.discard(threading.get_ident())
         self._metrics.heard("file", len(samples) / SAMPLE_RATE, time.monotonic() - began)
         return transcript
 

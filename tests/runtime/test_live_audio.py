@@ -62,6 +62,14 @@ def test_what_follows_the_samples_of_a_wav_is_not_heard() -> None:
     assert len(heard(read_stream(io.BytesIO(content), 16000, "s16le"))) == len(SAMPLES)
 
 
+def test_a_wav_of_more_than_4_gb_is_one_too() -> None:
+    content = bytearray(coded("RF64"))
+    struct.pack_into("<I", content, content.index(b"data") + 4, 0xFFFFFFFF)
+    audio = read_stream(io.BytesIO(content), 16000, "s16le")
+    assert content.startswith(b"RF64") and audio.sample_rate == 8000
+    np.testing.assert_allclose(heard(audio), SAMPLES / 32768, atol=1e-7)
+
+
 @pytest.mark.parametrize("length", [0, 0x7FFFFFFF, 0xFFFFFFFF])
 def test_a_wav_that_was_written_to_a_pipe_does_not_know_its_length(length: int) -> None:
     content = coded("WAV")
@@ -79,6 +87,10 @@ def test_flac_that_was_written_to_a_pipe_does_not_know_its_length() -> None:
     np.testing.assert_allclose(heard(audio), SAMPLES / 32768, atol=1e-7)
 
 
+def with_channels(wav: bytes, channels: int) -> bytes:
+    return wav[:22] + struct.pack("<H", channels) + wav[24:]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -86,6 +98,7 @@ def test_flac_that_was_written_to_a_pipe_does_not_know_its_length() -> None:
         (b"\x01", "holds no audio"),
         (coded("WAV")[:30], "has a torn WAV header"),
         (coded("WAV", "IMA_ADPCM"), "is WAV of format 17 with 4 bits at 8000 Hz"),
+        (with_channels(coded("WAV"), 1025), "is WAV of 1025 channels"),
         (coded("FLAC")[:300], "cannot be decoded"),
     ],
 )

@@ -29,10 +29,14 @@ _WAV_SUBTYPES = {
 _EXTENSIBLE = 0xFFFE
 _ENDLESS = 0x7FFF0000
 """From here on a header's length stands for one that its writer did not know, as 0 does."""
+_WAV = (b"RIFF", b"RF64")
+"""How WAV begins; the second is of more than 4 GB, whose length does not fit."""
 _CODED = (b"fLaC", b"OggS", b"ID3")
 _NAME = "standard input"
 _MOST_BYTES = 1 << 16
 _LOWEST_RATE = 1000
+_MOST_CHANNELS = 1024
+"""Of libsndfile."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def read_stream(stream: BinaryIO, sample_rate: int, encoding: Encoding) -> LiveA
             there are none, or what was noticed cannot be decoded.
     """
     start = stream.read(4)
-    if start == b"RIFF":
+    if start in _WAV:
         pcm, sample_rate, num_bytes = _read_wav_header(stream)
         return LiveAudio(sample_rate, _not_empty(_decoded(_pieces(stream, num_bytes), pcm)))
     if start.startswith(_CODED):
@@ -120,7 +124,9 @@ def _read_wav_header(stream: BinaryIO) -> tuple[_Pcm, int, int | None]:
             tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", content)
             if tag == _EXTENSIBLE and len(content) >= 26:
                 (tag,) = struct.unpack_from("<H", content, 24)
-            if (tag, bits) not in _WAV_SUBTYPES or not channels or rate < _LOWEST_RATE:
+            if not 0 < channels <= _MOST_CHANNELS:
+                raise AudioError(f"is WAV of {channels} channels", path=_NAME, cure="convert it to s16le")
+            if (tag, bits) not in _WAV_SUBTYPES or rate < _LOWEST_RATE:
                 raise AudioError(
                     f"is WAV of format {tag} with {bits} bits at {rate} Hz", path=_NAME, cure="convert it to s16le"
                 )

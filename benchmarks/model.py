@@ -39,7 +39,7 @@ from wenet_lite.model.cache import EncoderCache
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
 from wenet_lite.model.mixture import MixtureConfig, MixtureOfExperts
 from wenet_lite.runtime.cpu import prepare_for_cpu
-from wenet_lite.runtime.torchscript import TorchScriptModel
+from wenet_lite.runtime.export.torchscript_model import TorchScriptModel
 from wenet_lite.training.optimizer import build_optimizer
 
 CONF = Path(__file__).resolve().parents[1] / "conf"

@@ -33,8 +33,8 @@ from wenet_checkout import open_checkout
 from wenet_lite.experiment import build_model
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.runtime.cpu import prepare_for_cpu
+from wenet_lite.runtime.export.torchscript_model import TorchScriptModel
 from wenet_lite.runtime.int8 import quantize
-from wenet_lite.runtime.torchscript import TorchScriptModel
 
 FRAME_S = 0.04
 START_LIMIT_S = 3.0

@@ -11,7 +11,7 @@ from toy_model import make_untrained
 
 from wenet_lite.data.manifest import Utterance, read_manifest
 from wenet_lite.experiment import read_experiment
-from wenet_lite.runtime.export_check import CheckedAudio
+from wenet_lite.runtime.export.agreement import CheckedAudio
 from wenet_lite.runtime.model_dir import LoadedModel, ModelDescription, load_model
 
 BIDIRECTIONAL = ("model.decoder.r_num_blocks=1", "model.reverse_weight=0.3")

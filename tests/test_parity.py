@@ -30,10 +30,10 @@ from wenet_lite.model.subsampling import subsampled_length
 from wenet_lite.runtime.backend import Backend
 from wenet_lite.runtime.cpu import prepare_for_cpu
 from wenet_lite.runtime.endpoint import NO_ENDPOINTS
+from wenet_lite.runtime.export.torchscript_model import TorchScriptModel
 from wenet_lite.runtime.session import StreamingSession
 from wenet_lite.runtime.stepper import StreamStepper
 from wenet_lite.runtime.stream import Stream, StreamConfig
-from wenet_lite.runtime.torchscript import TorchScriptModel
 from wenet_lite.runtime.transcript import Transcriber
 from wenet_lite.text.rules import TextRules
 from wenet_lite.text.tokenizer import CharTokenizer, write_units

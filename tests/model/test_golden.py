@@ -17,7 +17,7 @@ from wenet_lite.interchange.wenet_config import config_from_wenet
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.attention import sinusoids
 from wenet_lite.model.mask import chunk_mask, padding_mask
-from wenet_lite.runtime.torchscript import TorchScriptModel
+from wenet_lite.runtime.export.torchscript_model import TorchScriptModel
 
 FOLDERS = sorted(path.parent for path in (SHARED / "golden").glob("*/golden.pt"))
 ABSENT = pytest.param(None, marks=pytest.mark.skip(reason="shared/golden is not part of the repository"))

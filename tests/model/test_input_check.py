@@ -15,7 +15,7 @@ from wenet_lite.model.encoder import Encoder
 from wenet_lite.model.encoder_config import EncoderConfig
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.model.weights import load_weights
-from wenet_lite.runtime.torchscript import TorchScriptModel
+from wenet_lite.runtime.export.torchscript_model import TorchScriptModel
 
 CONFIG = EncoderConfig(
     output_size=16, attention_heads=2, linear_units=32, num_blocks=2, subsampling_channels=4, cnn_module_kernel=5

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wenet_lite.errors import ConfigError
-from wenet_lite.runtime.audio_inputs import find_inputs, require_distinct_outputs
+from wenet_lite.runtime.transcribing.audio_inputs import find_inputs, require_distinct_outputs
 
 
 def make(folder: Path, *names: str) -> None:

@@ -10,7 +10,7 @@ from toy import Toy
 
 from wenet_lite.bin import export
 from wenet_lite.errors import ConfigError, ExportError
-from wenet_lite.runtime import export_check
+from wenet_lite.runtime.export import agreement as agreement_module
 from wenet_lite.runtime.model_dir import ModelDir
 
 
@@ -78,14 +78,14 @@ def test_what_differs_is_not_left_behind(
     target = tmp_path / "model"
     target.mkdir()
     (target / "old").touch()
-    monkeypatch.setattr(export_check, limit, value)
+    monkeypatch.setattr(agreement_module, limit, value)
     with pytest.raises(ExportError, match="differs from the model"):
         export.main([*arguments(toy, toy_model, target), "--quantize"])
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "old"]
 
 
 def test_output_that_is_not_finite_is_a_difference() -> None:
-    agreement = export_check.Agreement(Path("model.zip"), is_int8=False)
+    agreement = agreement_module.Agreement(Path("model.zip"), is_int8=False)
     agreement.compare(torch.full((1, 4), torch.nan), torch.zeros(1, 4), "a")
     with pytest.raises(ExportError, match="differs"):
         agreement.conclude(1.0)

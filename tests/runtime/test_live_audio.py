@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wenet_lite.errors import AudioError
-from wenet_lite.runtime.live_audio import Encoding, LiveAudio, read_stream
+from wenet_lite.runtime.transcribing.live_audio import Encoding, LiveAudio, read_stream
 
 SAMPLES = (np.sin(np.arange(5000) / 7) * 20000).astype(np.int16)
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from wenet_lite.runtime.live_text import LiveText, end_of_line
+from wenet_lite.runtime.transcribing.live_text import LiveText, end_of_line
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,12 @@ from wenet_lite.model.encoder_config import EncoderConfig
 from wenet_lite.model.mixture import MixtureConfig
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.model.multi_level import MultiLevelConfig
-from wenet_lite.runtime.onnx_check import OnnxCheck
-from wenet_lite.runtime.onnx_export import choose_context, export_onnx
-from wenet_lite.runtime.onnx_files import quantize, require_packages, write_onnx
-from wenet_lite.runtime.onnx_graphs import batch_graphs, wenet_graphs
+from wenet_lite.runtime.export.onnx_check import OnnxCheck
+from wenet_lite.runtime.export.onnx_export import choose_context, export_onnx
+from wenet_lite.runtime.export.onnx_files import quantize, write_onnx
+from wenet_lite.runtime.export.onnx_graphs import batch_graphs, wenet_graphs
 from wenet_lite.runtime.onnx_model import OnnxEncoder, OnnxFile, OnnxModel
+from wenet_lite.runtime.onnx_packages import require_packages
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

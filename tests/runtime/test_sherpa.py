@@ -17,11 +17,11 @@ from wenet_lite.decoding.options import DecodingOptions
 from wenet_lite.decoding.recognition_options import RecognitionOptions
 from wenet_lite.errors import ConfigError
 from wenet_lite.features.fbank import FRAME_LENGTH, FRAME_SHIFT, num_frames
-from wenet_lite.runtime.export_check import CheckedAudio
+from wenet_lite.runtime.export.agreement import CheckedAudio
+from wenet_lite.runtime.export.onnx_export import export_onnx
+from wenet_lite.runtime.export.sherpa_export import export_sherpa
 from wenet_lite.runtime.model_dir import LoadedModel, ModelDir, load_model_dir, seal_model_dir
-from wenet_lite.runtime.onnx_export import export_onnx
 from wenet_lite.runtime.recognizer import Recognizer
-from wenet_lite.runtime.sherpa_export import export_sherpa
 
 sherpa_onnx = pytest.importorskip("sherpa_onnx")
 pytest.importorskip("onnxruntime")

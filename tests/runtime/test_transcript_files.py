@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 from wenet_lite.decoding.words import Word
-from wenet_lite.runtime.audio_inputs import AudioInput
+from wenet_lite.runtime.transcribing.audio_inputs import AudioInput
+from wenet_lite.runtime.transcribing.transcript_files import TranscriptFolder, TranscriptFormat, TranscriptPrinter
 from wenet_lite.runtime.transcript import Transcript
-from wenet_lite.runtime.transcript_files import TranscriptFolder, TranscriptFormat, TranscriptPrinter
 
 SOURCE = AudioInput("calls/a b.wav", Path("calls/a b"))
 SEGMENTS = [

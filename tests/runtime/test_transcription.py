@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from wenet_lite.runtime.live_audio import LiveAudio
-from wenet_lite.runtime.live_text import LiveText
+from wenet_lite.runtime.transcribing.live_audio import LiveAudio
+from wenet_lite.runtime.transcribing.live_text import LiveText
+from wenet_lite.runtime.transcribing.transcription import transcribe_stream
 from wenet_lite.runtime.transcript import Transcript
-from wenet_lite.runtime.transcription import transcribe_stream
 
 
 class Session:

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.data.manifest import read_manifest
     from wenet_lite.experiment import read_experiment
     from wenet_lite.interchange.wenet_export import export_wenet
-    from wenet_lite.runtime.export import export_model
+    from wenet_lite.runtime.export.model_export import export_model
     from wenet_lite.runtime.model_dir import ModelDescription, load_model
 
     config = read_experiment(args.exp_dir / "train.yaml")

@@ -17,11 +17,11 @@ from wenet_lite.bin import command
 if TYPE_CHECKING:
     from wenet_lite.decoding.hotword_list import Phrase
     from wenet_lite.decoding.options import DecodingMode
-    from wenet_lite.runtime.audio_inputs import AudioInput
-    from wenet_lite.runtime.live_audio import LiveAudio
     from wenet_lite.runtime.recognizer import Recognizer
+    from wenet_lite.runtime.transcribing.audio_inputs import AudioInput
+    from wenet_lite.runtime.transcribing.live_audio import LiveAudio
+    from wenet_lite.runtime.transcribing.transcript_files import TranscriptFolder, TranscriptPrinter
     from wenet_lite.runtime.transcript import Transcript
-    from wenet_lite.runtime.transcript_files import TranscriptFolder, TranscriptPrinter
 
     Writer = TranscriptPrinter | TranscriptFolder
 
@@ -35,9 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
 
     from wenet_lite.decoding.hotword_list import read_phrases
-    from wenet_lite.runtime.audio_inputs import MICROPHONE, STANDARD_INPUT, find_inputs, require_distinct_outputs
     from wenet_lite.runtime.recognizer import Recognizer
-    from wenet_lite.runtime.transcript_files import TranscriptFolder, TranscriptPrinter
+    from wenet_lite.runtime.transcribing.audio_inputs import (
+        MICROPHONE,
+        STANDARD_INPUT,
+        find_inputs,
+        require_distinct_outputs,
+    )
+    from wenet_lite.runtime.transcribing.transcript_files import TranscriptFolder, TranscriptPrinter
 
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -78,8 +83,8 @@ def _transcribe_whole(
     """Inputs that failed."""
     from tqdm import tqdm
 
+    from wenet_lite.runtime.transcribing.transcription import transcribe_files, transcribe_standard_input
     from wenet_lite.runtime.transcript import Transcript
-    from wenet_lite.runtime.transcription import transcribe_files, transcribe_standard_input
 
     mode: DecodingMode = args.mode or _DEFAULT_MODE
     if args.audio == ["-"]:
@@ -109,8 +114,8 @@ def _transcribe_streams(
     """Inputs that failed."""
     from wenet_lite.errors import AudioError, InputError
     from wenet_lite.runtime.endpoint import Endpointing
-    from wenet_lite.runtime.live_text import LiveText
-    from wenet_lite.runtime.transcription import transcribe_stream
+    from wenet_lite.runtime.transcribing.live_text import LiveText
+    from wenet_lite.runtime.transcribing.transcription import transcribe_stream
 
     failed = 0
     left_chunks = -1 if args.left_chunks is None else args.left_chunks
@@ -139,8 +144,8 @@ def _transcribe_streams(
 
 
 def _live_audio(args: argparse.Namespace, source: AudioInput, chunk_ms: int) -> LiveAudio:
-    from wenet_lite.runtime.live_audio import play_file
-    from wenet_lite.runtime.microphone import open_microphone
+    from wenet_lite.runtime.transcribing.live_audio import play_file
+    from wenet_lite.runtime.transcribing.microphone import open_microphone
 
     if args.microphone:
         return open_microphone()
@@ -148,15 +153,15 @@ def _live_audio(args: argparse.Namespace, source: AudioInput, chunk_ms: int) -> 
 
 
 def _standard_input(args: argparse.Namespace) -> LiveAudio:
-    from wenet_lite.runtime.live_audio import read_stream
+    from wenet_lite.runtime.transcribing.live_audio import read_stream
 
     return read_stream(sys.stdin.buffer, args.sample_rate or 16000, args.encoding or "s16le")
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     from wenet_lite.decoding.options import DECODING_MODES
-    from wenet_lite.runtime.live_audio import ENCODINGS
-    from wenet_lite.runtime.transcript_files import TRANSCRIPT_FORMATS
+    from wenet_lite.runtime.transcribing.live_audio import ENCODINGS
+    from wenet_lite.runtime.transcribing.transcript_files import TRANSCRIPT_FORMATS
 
     parser = command.Parser(
         prog="transcribe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -17,7 +17,7 @@ from wenet_lite.model.encoder_config import EncoderConfig
 from wenet_lite.model.input_check import check_cache, check_chunk, check_utterances
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.model.subsampling import right_context, subsampling_rate
-from wenet_lite.runtime.onnx_files import require_packages
+from wenet_lite.runtime.onnx_packages import require_packages
 
 
 class OnnxFile:

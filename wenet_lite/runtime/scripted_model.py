@@ -15,7 +15,7 @@ from wenet_lite.model.model_config import ModelConfig
 
 
 class ScriptedModel:
-    """A file that `wenet_lite.runtime.torchscript` wrote: beside WeNet's methods it holds encoder and decoders.
+    """A file of `wenet_lite.runtime.export.torchscript_model`: beside WeNet's methods it holds encoder and decoders.
 
     Args:
         path: of the file.

@@ -8,12 +8,12 @@ from typing import Literal, get_args
 
 from wenet_lite.data.manifest import Utterance
 from wenet_lite.errors import ConfigError
-from wenet_lite.runtime.export_check import CheckedAudio
+from wenet_lite.runtime.export.agreement import CheckedAudio
+from wenet_lite.runtime.export.onnx_export import export_onnx
+from wenet_lite.runtime.export.program_export import export_program
+from wenet_lite.runtime.export.sherpa_export import export_sherpa
+from wenet_lite.runtime.export.torchscript_export import export_torchscript
 from wenet_lite.runtime.model_dir import LoadedModel, ModelDescription, new_folder, write_model_dir
-from wenet_lite.runtime.onnx_export import export_onnx
-from wenet_lite.runtime.program_export import export_program
-from wenet_lite.runtime.sherpa_export import export_sherpa
-from wenet_lite.runtime.torchscript_export import export_torchscript
 
 ExportFormat = Literal["torchscript", "onnx", "sherpa", "program"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)

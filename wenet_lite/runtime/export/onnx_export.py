@@ -10,12 +10,13 @@ import torch
 from wenet_lite.errors import ConfigError
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.context import context_warnings
-from wenet_lite.runtime.export_check import CheckedAudio
+from wenet_lite.runtime.export.agreement import CheckedAudio
+from wenet_lite.runtime.export.onnx_check import OnnxCheck
+from wenet_lite.runtime.export.onnx_files import quantize as quantize_file
+from wenet_lite.runtime.export.onnx_files import write_onnx
+from wenet_lite.runtime.export.onnx_graphs import batch_graphs, wenet_graphs
 from wenet_lite.runtime.model_dir import LoadedModel
-from wenet_lite.runtime.onnx_check import OnnxCheck
-from wenet_lite.runtime.onnx_files import quantize as quantize_file
-from wenet_lite.runtime.onnx_files import require_packages, write_onnx
-from wenet_lite.runtime.onnx_graphs import batch_graphs, wenet_graphs
+from wenet_lite.runtime.onnx_packages import require_packages
 
 _LOG = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ import numpy as np
 from wenet_lite.decoding.hotword_list import Phrase
 from wenet_lite.decoding.options import DecodingMode
 from wenet_lite.errors import AudioError, InputError
-from wenet_lite.runtime.audio_inputs import STANDARD_INPUT, AudioInput
-from wenet_lite.runtime.live_audio import LiveAudio
-from wenet_lite.runtime.live_text import LiveText
 from wenet_lite.runtime.recognizer import Recognizer
 from wenet_lite.runtime.session import StreamingSession
+from wenet_lite.runtime.transcribing.audio_inputs import STANDARD_INPUT, AudioInput
+from wenet_lite.runtime.transcribing.live_audio import LiveAudio
+from wenet_lite.runtime.transcribing.live_text import LiveText
 from wenet_lite.runtime.transcript import Transcript
 
 Failure = AudioError | InputError

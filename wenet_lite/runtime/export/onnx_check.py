@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from wenet_lite.model.decoder import TransformerDecoder
-from wenet_lite.runtime.export_check import Agreement, CheckedAudio, Reference, milliseconds
+from wenet_lite.runtime.export.agreement import Agreement, CheckedAudio, Reference, milliseconds
+from wenet_lite.runtime.export.torchscript_model import TorchScriptModel
+from wenet_lite.runtime.export.wenet_stream import WenetStream
 from wenet_lite.runtime.model_dir import LoadedModel
 from wenet_lite.runtime.onnx_model import OnnxEncoder, OnnxFile, OnnxTreeDecoder
-from wenet_lite.runtime.torchscript import TorchScriptModel
-from wenet_lite.runtime.wenet_stream import WenetStream
 
 _CHECKED_TOKENS = 8
 _LONGEST_CHUNK = 64

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wenet_lite.errors import ConfigError
-from wenet_lite.runtime.live_audio import LiveAudio
+from wenet_lite.runtime.transcribing.live_audio import LiveAudio
 
 _LOG = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from wenet_lite.model.decoder import reversed_tokens
-from wenet_lite.runtime.export_check import Agreement, CheckedAudio, Reference, milliseconds
+from wenet_lite.runtime.export.agreement import Agreement, CheckedAudio, Reference, milliseconds
+from wenet_lite.runtime.export.torchscript_model import TorchScriptModel
 from wenet_lite.runtime.int8 import quantize as quantize_model
 from wenet_lite.runtime.model_dir import LoadedModel
-from wenet_lite.runtime.torchscript import TorchScriptModel
 
 _CHECKED_TOKENS = 5
 

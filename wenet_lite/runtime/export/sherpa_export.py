@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from wenet_lite.errors import ConfigError
 from wenet_lite.model.asr_model import AsrModel
-from wenet_lite.runtime.export_check import CheckedAudio
+from wenet_lite.runtime.export.agreement import CheckedAudio
+from wenet_lite.runtime.export.onnx_check import OnnxCheck
+from wenet_lite.runtime.export.onnx_export import choose_context, wenet_metadata
+from wenet_lite.runtime.export.onnx_files import quantize as quantize_file
+from wenet_lite.runtime.export.onnx_files import write_onnx
+from wenet_lite.runtime.export.onnx_graphs import OnnxGraph, WenetEncoder, wenet_encoder
 from wenet_lite.runtime.model_dir import LoadedModel
-from wenet_lite.runtime.onnx_check import OnnxCheck
-from wenet_lite.runtime.onnx_export import choose_context, wenet_metadata
-from wenet_lite.runtime.onnx_files import quantize as quantize_file
-from wenet_lite.runtime.onnx_files import require_packages, write_onnx
-from wenet_lite.runtime.onnx_graphs import OnnxGraph, WenetEncoder, wenet_encoder
+from wenet_lite.runtime.onnx_packages import require_packages
 
 _INPUTS = {"chunk": "x", "att_cache": "attn_cache", "cnn_cache": "conv_cache", "att_mask": "attn_mask"}
 """Names that differ from those of WeNet's runtime."""

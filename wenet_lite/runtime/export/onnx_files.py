@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from wenet_lite.errors import ConfigError
-from wenet_lite.runtime.onnx_graphs import OnnxGraph
+from wenet_lite.runtime.export.onnx_graphs import OnnxGraph
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -27,20 +25,6 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 _GATE = ".gate/"
 _LARGEST_CONSTANT = 1 << 30
 """Elements of a weight that is brought into its final shape in the file: what is reshaped later cannot be int8."""
-
-
-def require_packages(*names: str) -> None:
-    """Make sure that optional packages are there.
-
-    Raises:
-        ConfigError: naming the first that is not.
-    """
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            message = f"ONNX needs the package {name}, which is not installed"
-            raise ConfigError(message, cure="pip install wenet_lite[onnx]") from error
 
 
 @torch.no_grad()

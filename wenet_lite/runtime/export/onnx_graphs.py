@@ -12,7 +12,7 @@ from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.cache import EncoderCache
 from wenet_lite.model.decoder import TransformerDecoder
 from wenet_lite.model.encoder import Encoder
-from wenet_lite.runtime.torchscript import TorchScriptModel
+from wenet_lite.runtime.export.torchscript_model import TorchScriptModel
 
 _CHUNK, _HISTORY, _NODES = 16, 8, 5
 """Encoder frames, cached frames and tokens of the examples that the exporter records; all can differ later."""

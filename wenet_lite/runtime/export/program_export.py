@@ -12,7 +12,7 @@ from torch.export import Dim
 from wenet_lite.errors import ConfigError
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.cache import EncoderCache
-from wenet_lite.runtime.export_check import Agreement, CheckedAudio, milliseconds
+from wenet_lite.runtime.export.agreement import Agreement, CheckedAudio, milliseconds
 from wenet_lite.runtime.model_dir import LoadedModel
 
 LEFT_CHUNKS = 4

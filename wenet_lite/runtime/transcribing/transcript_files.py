@@ -10,7 +10,7 @@ from typing import Literal, TextIO, get_args
 from wenet_lite.decoding.subtitles import cues, to_srt, to_vtt
 from wenet_lite.decoding.word_formats import TimedUtterance, to_ctm, to_json
 from wenet_lite.decoding.words import Word
-from wenet_lite.runtime.audio_inputs import AudioInput
+from wenet_lite.runtime.transcribing.audio_inputs import AudioInput
 from wenet_lite.runtime.transcript import Transcript
 
 TranscriptFormat = Literal["text", "json", "srt", "vtt", "ctm"]

@@ -15,8 +15,9 @@ from wenet_lite.bin import export
 from wenet_lite.data.audio import as_float, read_audio
 from wenet_lite.data.manifest import read_manifest
 from wenet_lite.errors import ConfigError, InputError
-from wenet_lite.runtime.backend import BackendName
+from wenet_lite.runtime.backend import BackendName, RuntimePrecision
 from wenet_lite.runtime.recognizer import Recognizer
+from wenet_lite.runtime.transcript import Transcript
 
 HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 
@@ -152,3 +153,21 @@ def test_what_is_no_audio_is_refused(heard: Heard, samples: np.ndarray, message:
     assert session.finish().text == heard.texts[0]
     with pytest.raises(InputError, match="has ended"):
         session.accept(heard.melodies[0])
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_on_a_cpu_hears_about_the_same(heard: Heard, dtype: RuntimePrecision) -> None:
+    """Its features are float32, whose energies float16 could not hold."""
+    half = Recognizer(heard.folder, dtype=dtype)
+    for melody in heard.melodies:
+        for whole in (True, False):
+            one, other = (transcribed(recognizer, melody, whole) for recognizer in (half, heard.recognizer))
+            assert one.score == pytest.approx(other.score, rel=0.02)
+
+
+def transcribed(recognizer: Recognizer, samples: np.ndarray, whole: bool) -> Transcript:
+    if whole:
+        return recognizer.transcribe(samples)
+    session = recognizer.stream()
+    session.accept(samples)
+    return session.finish()

@@ -77,7 +77,7 @@ def load_backend(
         trained = load_model(folder.description, folder.file(WEIGHTS), folder.path).model.to(device)
         if dtype == "int8":
             quantize(trained)
-        if device.type == "cpu":
+        if device.type == "cpu" and dtype in ("float32", "int8"):  # oneDNN's layouts are of float32 alone
             prepare_for_cpu(trained)
         model = trained
     elif name == "torchscript":

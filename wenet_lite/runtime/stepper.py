@@ -43,8 +43,8 @@ class StreamStepper:
         ready.sort(key=lambda stream: (stream.config.chunk_size, stream.cache.attention.shape[3]))
         for first in range(0, len(ready), _MAX_STREAMS):
             batch = ready[first : first + _MAX_STREAMS]
+            self._hear(batch)
             with self._backend.autocast():
-                self._hear(batch)
                 self._finish([(stream, utterance) for stream in batch for utterance in stream.utterances()])
 
     def _hear(self, streams: Sequence[Stream]) -> None:
@@ -57,8 +57,9 @@ class StreamStepper:
         streams, features, lens = [streams[i] for i in heard], features[heard], lens[heard]
         keep = [stream.cache_frames for stream in streams]
         caches = _batched([stream.cache for stream in streams])
-        encoder_out, out_lens, cache = model.encoder.forward_chunk(features, lens, caches, max(keep))
-        log_probs = self._decoder.log_probs(encoder_out).float().cpu()
+        with self._backend.autocast():  # without the features, whose energies need float32
+            encoder_out, out_lens, cache = model.encoder.forward_chunk(features, lens, caches, max(keep))
+            log_probs = self._decoder.log_probs(encoder_out).float().cpu()
         for i, (stream, length) in enumerate(zip(streams, out_lens.tolist())):
             stream.hear(encoder_out[i, :length].clone(), log_probs[i, :length], _one_of(cache, i, keep[i]))
 

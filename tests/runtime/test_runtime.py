@@ -16,7 +16,7 @@ from wenet_lite.bin import export, recognize, train_lm
 from wenet_lite.data.audio import read_audio
 from wenet_lite.data.manifest import read_manifest
 from wenet_lite.decoding.fusion_tuning import FusionWeights
-from wenet_lite.errors import CheckpointError
+from wenet_lite.errors import CheckpointError, ConfigError
 from wenet_lite.runtime.recognizer import Recognizer
 
 
@@ -112,6 +112,14 @@ def test_another_sample_rate_and_silence_are_taken(model_dir: Path) -> None:
     session.accept(np.zeros(4000, dtype=np.float32))
     assert session.finish().duration == pytest.approx(0.5)
     assert recognizer.stream().finish().text == ""
+
+
+@pytest.mark.parametrize("rate", [0, -16000, 4_000_000_000])
+def test_a_sample_rate_out_of_range_is_named(model_dir: Path, rate: int) -> None:
+    recognizer, samples = Recognizer(model_dir), np.zeros(16000, dtype=np.float32)
+    for use in (lambda: recognizer.transcribe(samples, sample_rate=rate), lambda: recognizer.stream(rate)):
+        with pytest.raises(ConfigError, match=f"a sample rate of {rate} Hz is out of range"):
+            use()
 
 
 def test_a_new_export_leaves_the_language_model(toy: Toy, toy_model: Path, tmp_path: Path) -> None:

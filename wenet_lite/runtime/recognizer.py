@@ -123,8 +123,9 @@ class Recognizer:
         Raises:
             AudioError: if a file cannot be read.
             InputError: if an array is no audio.
-            ConfigError: if an exported model cannot be searched in that mode.
+            ConfigError: if an exported model cannot be searched in that mode, or the sample rate is out of range.
         """
+        _check_sample_rate(sample_rate)
         recognizer = RecordingRecognizer(self.backend, self.options, mode, self._fusion(hotwords), self._transcriber)
         if isinstance(audio, (str, os.PathLike, np.ndarray)):
             return next(recognizer([audio], sample_rate))
@@ -173,8 +174,7 @@ class Recognizer:
             raise ConfigError(f"a chunk of {chunk_ms} ms is no multiple of {self.frame_ms} ms, an encoder frame")
         if left_chunks < -1:
             raise ConfigError(f"{left_chunks} chunks of history", cure="give -1 for all, or a number from 0")
-        if not 1000 <= sample_rate <= 1_000_000:
-            raise ConfigError(f"a sample rate of {sample_rate} Hz is out of range")
+        _check_sample_rate(sample_rate)
         chunk_size = chunk_ms // self.frame_ms
         for warning in context_warnings(encoder, chunk_size, left_chunks):
             _LOG.warning("the stream has %s", warning)
@@ -189,3 +189,8 @@ class Recognizer:
         tokenizer = self.backend.tokenizer
         spelled = spell_hotwords(hotwords, tokenizer, self.options.hotword_score)
         return Fusion(list(tokenizer.units), spelled, self.word_lm) if spelled or self.word_lm else NO_FUSION
+
+
+def _check_sample_rate(sample_rate: int) -> None:
+    if not 1000 <= sample_rate <= 1_000_000:
+        raise ConfigError(f"a sample rate of {sample_rate} Hz is out of range")

@@ -235,7 +235,7 @@ class Stream:
     def _cut(self) -> Utterance:
         """End a long utterance in a silence; the frames after that are the beginning of the next one."""
         encoder_out = torch.cat(self._encoder_out)
-        log_probs = self._decoder.log_probs(encoder_out.unsqueeze(0))[0]
+        log_probs = self._decoder.log_probs(encoder_out.unsqueeze(0))[0].float().cpu()
         end = silent_frame(log_probs[: self._most_frames], self._model.blank_id)
         before, after = self._new_beam(), self._new_beam()
         before.advance(log_probs[:end])

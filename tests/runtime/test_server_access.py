@@ -132,6 +132,7 @@ def test_uploads_have_a_place_and_a_time(guarded: LiveServer) -> None:
     [
         (["--certificate", "c.pem"], "serve: certificate and key are needed together (see --help)\n"),
         (["--token", ""], "serve: an empty token lets everybody in (see --help)\n"),
+        (["--port", "99999"], "serve: port must be from 0 to 65535, not 99999 (see --help)\n"),
         (["--idle-s", "0"], "serve: idle_s must be more than 0 (see --help)\n"),
     ],
 )
@@ -141,6 +142,13 @@ def test_options_that_make_no_sense_are_one_line(
     with pytest.raises(SystemExit) as ended:
         serve.main(["model", *options])
     assert (ended.value.code, capsys.readouterr().err) == (1, complaint)
+
+
+def test_help_keeps_the_token_to_itself(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(serve.TOKEN_VARIABLE, TOKEN)
+    with pytest.raises(SystemExit):
+        serve.main(["--help"])
+    assert TOKEN not in capsys.readouterr().out
 
 
 def test_a_port_that_is_taken_is_told_before_the_model_is_loaded(server: LiveServer) -> None:

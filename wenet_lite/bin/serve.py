@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             model_name=args.model_name or Path(args.model).resolve().name,
             host=args.host,
             port=args.port,
-            token=args.token,
+            token=os.environ.get(TOKEN_VARIABLE) if args.token is None else args.token,
             certificate=args.certificate,
             key=args.key,
             allow_origins=tuple(args.allow_origin),
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     set_up_logs(log_text=options.log_text)
     torch.set_num_threads(1)  # threads that compute together wait for the slowest where others want their cores
     if options.token is None and options.host not in _LOCAL:
-        print("serve: everybody who reaches this port may use it (--token restricts it)", file=sys.stderr)
+        print(f"serve: everybody who reaches this port may use it ({TOKEN_VARIABLE} restricts it)", file=sys.stderr)
     serve(
         lambda: Recognizer(args.model, lm=args.lm, backend=args.backend, device=args.device, dtype=args.dtype),
         options,
@@ -86,13 +86,9 @@ def _parser() -> command.Parser:
     parser.add_argument("--lm", action="store_true", help="with the language model of the directory")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="that hear streams, each on a core")
     access = parser.add_argument_group("access")
-    access.add_argument(
-        "--token",
-        default=os.environ.get(TOKEN_VARIABLE),
-        help=f"that clients must know; better in the environment, as {TOKEN_VARIABLE}",
-    )
-    access.add_argument("--certificate", type=Path, help="PEM file of the certificate chain: TLS")
-    access.add_argument("--key", type=Path, help="PEM file of its key")
+    access.add_argument("--token", help=f"that clients must know; better in the environment, as {TOKEN_VARIABLE}")
+    access.add_argument("--certificate", type=Path, metavar="PEM", help="chain of certificates: https and wss")
+    access.add_argument("--key", type=Path, metavar="PEM", help="its key")
     access.add_argument(
         "--allow-origin", action="append", default=[], metavar="ORIGIN", help="of web pages from elsewhere; * is any"
     )

@@ -82,6 +82,8 @@ class ServerOptions:
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("certificate and key are needed together")
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port must be from 0 to 65535, not {self.port}")
         if self.token == "":
             raise ValueError("an empty token lets everybody in")
         if self.threads < 1 or self.file_threads < 1 or self.drain_s < 0:

@@ -296,7 +296,7 @@ def test_an_export_does_not_replace_what_it_is_made_from(toy: Toy, tmp_path: Pat
     assert (tmp_path / "exp/avg_2.pt").exists()
 
 
-def test_torchscript_alone_needs_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_export_to_a_model_directory_needs_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         export.main(["--exp-dir", str(tmp_path), "--checkpoint", "avg.pt", "--output", str(tmp_path / "model")])
-    assert ended.value.code == 1 and "--format torchscript needs --check-data" in capsys.readouterr().err
+    assert ended.value.code == 1 and "export: needs --check-data" in capsys.readouterr().err

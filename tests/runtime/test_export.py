@@ -9,9 +9,10 @@ import torch
 from toy import Toy
 
 from wenet_lite.bin import export
-from wenet_lite.errors import ConfigError, ExportError
+from wenet_lite.errors import CheckpointError, ConfigError, ExportError
 from wenet_lite.runtime.export import agreement as agreement_module
 from wenet_lite.runtime.model_dir import ModelDir
+from wenet_lite.training.checkpoint import list_checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +78,11 @@ def test_what_differs_is_not_left_behind(
 ) -> None:
     target = tmp_path / "model"
     target.mkdir()
-    (target / "old").touch()
+    (target / "model.pt").touch()
     monkeypatch.setattr(agreement_module, limit, value)
     with pytest.raises(ExportError, match="differs from the model"):
         export.main([*arguments(toy, toy_model, target), "--quantize"])
-    assert [path.name for path in tmp_path.rglob("*")] == ["model", "old"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "model.pt"]
 
 
 def test_output_that_is_not_finite_is_a_difference() -> None:
@@ -94,3 +95,18 @@ def test_output_that_is_not_finite_is_a_difference() -> None:
 def test_an_export_is_checked_on_something(toy: Toy, toy_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there are none"):
         export.main([*arguments(toy, toy_model, tmp_path / "model"), "--num-check", "0"])
+
+
+def test_a_folder_that_holds_other_things_is_not_replaced(toy: Toy, toy_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years")
+    with pytest.raises(ConfigError, match="holds other things than a model"):
+        export.main(arguments(toy, toy_model, tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_training_checkpoint_is_to_be_averaged_first(toy: Toy, toy_model: Path, tmp_path: Path) -> None:
+    newest = list_checkpoints(toy_model / "checkpoints")[-1]
+    given = arguments(toy, toy_model, tmp_path / "model")
+    given[given.index("--checkpoint") + 1] = str(newest)
+    with pytest.raises(CheckpointError, match=r"is a training checkpoint \(wenet-lite average"):
+        export.main(given)

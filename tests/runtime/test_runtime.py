@@ -126,6 +126,7 @@ def test_a_new_export_leaves_the_language_model(toy: Toy, toy_model: Path, tmp_p
     target = tmp_path / "model"
     (target / "lm").mkdir(parents=True)
     (target / "lm/lm.arpa.gz").write_text("kept")
+    (target / "model.pt").touch()
     (target / "old").touch()
     assert export.main(export_arguments(toy, toy_model, target)) == 0
     assert (target / "lm/lm.arpa.gz").read_text() == "kept" and not (target / "old").exists()
@@ -144,6 +145,17 @@ def test_a_changed_file_is_refused(model_dir: Path, tmp_path: Path) -> None:
     (copy / "units.txt").write_text((copy / "units.txt").read_text() + "X 99\n")
     with pytest.raises(CheckpointError, match=r"units\.txt: is not the file that was exported"):
         Recognizer(copy)
+
+
+def test_a_folder_without_a_model_says_where_one_comes_from(toy_model: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is no model directory: it has no model\.yaml \(stage 7 "):
+        Recognizer(toy_model)
+
+
+@pytest.mark.skipif(torch.ops.mkldnn._is_mkldnn_fp16_supported(), reason="this processor has float16")
+def test_float16_is_refused_where_the_processor_has_none(model_dir: Path) -> None:
+    with pytest.raises(ConfigError, match="this processor has no float16"):
+        Recognizer(model_dir, dtype="float16")
 
 
 def test_what_cannot_be_read_has_an_empty_hypothesis_and_a_reason(toy: Toy, toy_model: Path, tmp_path: Path) -> None:

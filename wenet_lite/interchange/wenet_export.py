@@ -43,7 +43,7 @@ def export_wenet(loaded: LoadedModel, description: ModelDescription, source: Pat
     tree = config_to_wenet(description.features, description.model, vocab_size, bpe_model, source / "train.yaml")
     if bpe_model and loaded.tokenizer.rules.case != "upper":
         _LOG.warning("%s: WeNet puts transcripts in capitals, which these units are not made for", source)
-    with new_folder(target, source) as folder:
+    with new_folder(target, source, WEIGHTS) as folder:
         dump_yaml(tree, folder / "train.yaml")
         shutil.copyfile(source / "units.txt", folder / UNITS)
         if bpe_model:

@@ -19,10 +19,12 @@ from wenet_lite.model.weights import load_tensors, load_weights, save_atomically
 from wenet_lite.text.tokenizer import Tokenizer, copy_lang_files, load_tokenizer
 
 SCHEMA = 1
+DESCRIPTION = "model.yaml"
 WEIGHTS = "model.pt"
 CALIBRATION = "calibration.json"
 """Of word confidences, by `calibrate`; one may be there."""
 _CTC_BIAS = "ctc.ctc_lo.bias"
+_CURE = "stage 7 of the recipe leaves one in the run's folder as model/, wenet-lite export makes one"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class LoadedModel:
 
 
 @contextmanager
-def new_folder(target: Path, source: Path) -> Iterator[Path]:
+def new_folder(target: Path, source: Path, weights: str = WEIGHTS) -> Iterator[Path]:
     """A folder to fill; it replaces `target` when the block ends, and vanishes if the block fails.
 
     Of what was there only `lm/` stays, the language model, which is made after the model.
@@ -68,11 +70,18 @@ def new_folder(target: Path, source: Path) -> Iterator[Path]:
     Args:
         target: the folder to make.
         source: the folder that it is made from.
+        weights: a file that a folder of this kind has; one without it, unless empty, is not replaced.
     Raises:
-        ConfigError: if `target` is that folder or holds it.
+        ConfigError: if `target` is the source or holds it, or holds what is no model.
     """
+    cure = "name another folder"
     if source.resolve().is_relative_to(target.resolve()):
-        raise ConfigError(f"would replace {source}, which it is made from", path=target, cure="name another folder")
+        raise ConfigError(f"would replace {source}, which it is made from", path=target, cure=cure)
+    if target.exists() and not target.is_dir():
+        raise ConfigError("is a file", path=target, cure=cure)
+    if target.exists() and not (target / weights).exists() and any(path.name != "lm" for path in target.iterdir()):
+        message = f"would be replaced, but holds other things than a model: no {weights}"
+        raise ConfigError(message, path=target, cure=cure)
     target = target.resolve()  # where it is a link, what it leads to is replaced
     temporary, old = target.with_name(target.name + ".tmp"), target.with_name(target.name + ".replaced")
     if old.exists() and not target.exists():  # killed between two renames
@@ -108,7 +117,9 @@ class ModelDir:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.path = Path(folder)
-        source = self.path / "model.yaml"
+        source = self.path / DESCRIPTION
+        if not source.is_file():
+            raise ConfigError(f"is no model directory: it has no {DESCRIPTION}", path=folder, cure=_CURE)
         self.description = from_dict(ModelDescription, load_yaml(source), path=source)
         for name in self.description.sha256:
             if "/" not in name and not name.endswith((".pt", ".zip")):
@@ -148,10 +159,12 @@ def load_model(description: ModelDescription, weights: Path, lang_dir: Path) -> 
     """Build a model and load its weights strictly, without the heads that only training needs.
 
     Raises:
-        CheckpointError: if the weights are torn, of another network, or for other units.
+        CheckpointError: if the weights are torn, a training checkpoint, of another network, or for other units.
     """
     tokenizer = load_tokenizer(lang_dir)
     state = load_tensors(weights)
+    if "optimizer" in state:
+        raise CheckpointError("is a training checkpoint", path=weights, cure="wenet-lite average makes a model of it")
     trained = len(state.get(_CTC_BIAS, ()))
     if trained not in (0, tokenizer.vocab_size):
         raise CheckpointError(
@@ -185,9 +198,9 @@ def write_model_dir(loaded: LoadedModel, description: ModelDescription, source: 
 def seal_model_dir(description: ModelDescription, target: Path) -> None:
     """Write `model.yaml` with the hash of every file of the folder and the folders in it."""
     files = (path for path in target.rglob("*") if path.is_file())
-    names = sorted(name for name in (path.relative_to(target).as_posix() for path in files) if name != "model.yaml")
+    names = sorted(name for name in (path.relative_to(target).as_posix() for path in files) if name != DESCRIPTION)
     hashes = {name: _sha256(target / name) for name in names}
-    dump_yaml(ModelDescription(description.features, description.model.shipped, SCHEMA, hashes), target / "model.yaml")
+    dump_yaml(ModelDescription(description.features, description.model.shipped, SCHEMA, hashes), target / DESCRIPTION)
 
 
 def _sha256(path: Path) -> str:

@@ -19,9 +19,12 @@ def choose_device(name: str | None, local_rank: int) -> torch.device:
     """
     if name == "cpu" or (name is None and not torch.cuda.is_available()):
         return torch.device("cpu")
-    if local_rank >= torch.cuda.device_count():
+    gpus = torch.cuda.device_count()
+    if gpus == 0:
+        raise ConfigError("torch finds no GPU", cure="give --device cpu; wenet-lite doctor tells which torch this is")
+    if local_rank >= gpus:
         raise ConfigError(
-            f"process {local_rank} of this host has no GPU: there are {torch.cuda.device_count()}",
+            f"process {local_rank} of this host has no GPU: there are {gpus}",
             cure="start one process a GPU, or give --device cpu",
         )
     torch.cuda.set_device(local_rank)

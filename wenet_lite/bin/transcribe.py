@@ -188,7 +188,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--dtype", choices=["float32", "bfloat16", "float16", "int8"], default="float32", help="(%(default)s)"
     )
     parser.add_argument("--threads", type=int, help="of the CPU (as many as torch takes)")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     if not args.audio and not args.microphone:
         parser.error("give audio files or folders, - for standard input, or --microphone")
     if args.audio and args.microphone:
@@ -204,6 +204,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--chunk-ms and --left-chunks are of streams: give --streaming")
     if streams and args.mode not in (None, _DEFAULT_MODE):
         parser.error(f"--mode {args.mode} is of whole recordings: streams have {_DEFAULT_MODE}")
+    if args.mode == "ctc_greedy_search" and (args.lm or args.hotword or args.hotwords_file):
+        parser.error("ctc_greedy_search hears neither --lm nor hotwords: take ctc_prefix_beam_search")
     if args.threads is not None and args.threads < 1:
         parser.error("--threads must be at least 1")
     return args

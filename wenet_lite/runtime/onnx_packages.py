@@ -18,4 +18,4 @@ def require_packages(*names: str) -> None:
             importlib.import_module(name)
         except ImportError as error:
             message = f"ONNX needs the package {name}, which is not installed"
-            raise ConfigError(message, cure="pip install wenet_lite[onnx]") from error
+            raise ConfigError(message, cure="pip install onnx onnxscript onnxruntime") from error

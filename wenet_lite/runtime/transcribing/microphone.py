@@ -24,7 +24,7 @@ def open_microphone() -> LiveAudio:
     try:
         import sounddevice
     except ImportError as error:
-        raise ConfigError("--microphone needs sounddevice", cure="pip install 'wenet_lite[microphone]'") from error
+        raise ConfigError("--microphone needs sounddevice", cure="pip install sounddevice") from error
     except OSError as error:
         raise ConfigError(
             "--microphone needs PortAudio", cure="on Debian and Ubuntu: apt install libportaudio2"

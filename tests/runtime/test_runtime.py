@@ -152,12 +152,6 @@ def test_a_folder_without_a_model_says_where_one_comes_from(toy_model: Path) -> 
         Recognizer(toy_model)
 
 
-@pytest.mark.skipif(torch.ops.mkldnn._is_mkldnn_fp16_supported(), reason="this processor has float16")
-def test_float16_is_refused_where_the_processor_has_none(model_dir: Path) -> None:
-    with pytest.raises(ConfigError, match="this processor has no float16"):
-        Recognizer(model_dir, dtype="float16")
-
-
 def test_what_cannot_be_read_has_an_empty_hypothesis_and_a_reason(toy: Toy, toy_model: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (toy.folder / "dev/data.list").read_text().splitlines()]
     lines[0]["wav"] = str(tmp_path / "gone.wav")

@@ -69,8 +69,6 @@ def load_backend(
         raise ConfigError(f"{dtype} needs the PyTorch weights", cure="take --backend pytorch")
     if dtype == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise ConfigError(f"{torch.cuda.get_device_name(device)} has no bfloat16", cure="take float16 or float32")
-    if dtype == "float16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_fp16_supported():
-        raise ConfigError("this processor has no float16", cure="take float32, bfloat16 or int8")
     folder = ModelDir(model_dir)
     config = folder.description.model.shipped
     tokenizer = load_tokenizer(folder.path)

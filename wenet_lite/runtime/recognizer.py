@@ -70,6 +70,7 @@ class Recognizer:
         calibration = read_calibration(fitted) if fitted.exists() else None
         self._transcriber = Transcriber(self.backend.tokenizer, self.frame_ms, calibration)
         self._decoder = Decoder(self.backend.model, self.options)
+        self._warned: set[str] = set()
         self._like = torch.zeros(1, device=self.backend.device)
 
     @property
@@ -177,7 +178,9 @@ class Recognizer:
         _check_sample_rate(sample_rate)
         chunk_size = chunk_ms // self.frame_ms
         for warning in context_warnings(encoder, chunk_size, left_chunks):
-            _LOG.warning("the stream has %s", warning)
+            if warning not in self._warned:  # once, not for each stream
+                self._warned.add(warning)
+                _LOG.warning("streams have %s", warning)
         config = StreamConfig(sample_rate, chunk_size, left_chunks, endpointing or NO_ENDPOINTS, self._fusion(hotwords))
         return Stream(self.backend.model, self._decoder, self.backend.tokenizer, config, self._like)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +86,7 @@ class Stream:
         self._frame_samples = model.encoder.embed.rate * FRAME_SHIFT
         self._shortest = model.encoder.embed.right_context * FRAME_SHIFT + FRAME_LENGTH
         self._stride = config.chunk_size * self._frame_samples
-        self._portions: list[np.ndarray] = []
+        self._portions: deque[np.ndarray] = deque()
         self._waiting = 0  # samples in them
         self._recent = np.zeros(0, dtype=np.float32)  # the last that were heard
         self._position = self._heard = 0  # of the first sample that waits, and of the first that never was heard
@@ -150,17 +151,23 @@ class Stream:
 
     def next_chunk(self) -> np.ndarray:
         """(samples,) of the chunk that waits; fewer at the end, too few for the encoder where nothing is left."""
-        held = np.concatenate(self._portions) if self._portions else np.zeros(0, dtype=np.float32)
-        chunk, rest = held[: self._shortest + self._stride - self._frame_samples], held[self._stride :]
-        self._is_through = self._has_end and len(rest) < self._shortest
+        window = self._shortest + self._stride - self._frame_samples
+        held = np.zeros(0, dtype=np.float32)
+        while self._portions and len(held) < window:
+            portion = self._portions.popleft()
+            held = np.concatenate([held, portion]) if len(held) else portion  # a long one is not copied at each chunk
+        used = min(self._stride, len(held))
+        self._is_through = self._has_end and self._waiting - used < self._shortest
         if self._is_through:
-            rest = rest[:0]
-        self._portions, self._waiting = [rest], len(rest)
-        used = len(held) - len(rest)
+            used = self._waiting
+            self._portions.clear()
+        elif used < len(held):
+            self._portions.appendleft(held[used:])
+        self._waiting -= used
         self._position += used
         self._heard = max(self._heard, self._position)
         self._recent = np.concatenate([self._recent, held[:used]])[-int(_LEAD_S * SAMPLE_RATE) :]
-        return chunk
+        return held[:window]
 
     def hear(self, encoder_out: Tensor, log_probs: Tensor, cache: EncoderCache) -> None:
         """Take what the model makes of the chunk.
@@ -189,7 +196,8 @@ class Stream:
             # At most half of the silence: no word is heard again, and each utterance gets on.
             lead = self._recent[-int(min(_LEAD_S, self._silence_s / 2) * SAMPLE_RATE) :]
             self._recent = self._recent[:0]
-            self._portions, self._waiting = [lead, *self._portions], self._waiting + len(lead)
+            self._portions.appendleft(lead)
+            self._waiting += len(lead)
             self._position -= len(lead)
             self._begin(self._position)
         return found

@@ -22,6 +22,8 @@ from wenet_lite.runtime.transcript import Transcript
 _BYTES = 2  # a sample
 _LINGER_S = 5.0
 """After an endpoint a client may not have read yet that its stream is over, and goes on sending."""
+_TOKEN_S = 10.0
+"""For who has not told the token yet: a place is not held for a stranger."""
 _CLOSE_BYTES = 123  # of a reason, in RFC 6455
 _GONE = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
@@ -143,11 +145,14 @@ class Connection:
 
     async def _receive(self) -> WSMessage:
         """The next message; who has sent all of his audio is waited for without end, the results are on their way."""
-        patience_s = None if self._over or self._said_end.is_set() else self._limits.idle_s
+        limit_s = self._limits.idle_s
+        if self._stream is None and not self._authorized and self._service.options.token is not None:
+            limit_s = min(limit_s, _TOKEN_S)
         try:
+            patience_s = None if self._over or self._said_end.is_set() else limit_s
             return await asyncio.wait_for(self._socket.receive(), patience_s)  # pings are no messages
         except asyncio.TimeoutError:
-            raise Refusal(Reason.IDLE, f"no message came for {self._limits.idle_s:g} s") from None
+            raise Refusal(Reason.IDLE, f"no message came for {limit_s:g} s") from None
 
     async def _take(self, message: WSMessage) -> None:
         if len(message.data) > self._limits.message_bytes:

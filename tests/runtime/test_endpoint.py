@@ -186,7 +186,7 @@ def test_speech_without_a_pause_is_cut_where_it_is_silent(tokenizer: CharTokeniz
 
 def held_values(session: StreamingSession) -> int:
     stream = session._stream
-    kept = [*stream.cache, *stream._encoder_out, *stream._portions, stream._recent]
+    kept = [*stream.cache, *stream._encoder_out, *stream._portions]
     return sum(each.size if isinstance(each, np.ndarray) else each.numel() for each in kept)
 
 

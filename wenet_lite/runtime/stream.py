@@ -24,9 +24,6 @@ from wenet_lite.runtime.endpoint import Endpointing
 from wenet_lite.runtime.transcript import Transcript
 from wenet_lite.text.tokenizer import Tokenizer
 
-_LEAD_S = 0.3
-"""Most silence before an endpoint that the next utterance begins with: a word may have begun in it unheard."""
-
 
 @dataclass(frozen=True)
 class StreamConfig:
@@ -88,11 +85,10 @@ class Stream:
         self._stride = config.chunk_size * self._frame_samples
         self._portions: deque[np.ndarray] = deque()
         self._waiting = 0  # samples in them
-        self._recent = np.zeros(0, dtype=np.float32)  # the last that were heard
-        self._position = self._heard = 0  # of the first sample that waits, and of the first that never was heard
+        self._position = 0  # of the first sample that waits
         self._has_end = self._is_through = False
         self._finished: list[Transcript] = []
-        self._begin(0)
+        self._begin(0, model.encoder.empty_cache(1, 0, like))
 
     @property
     def ready(self) -> bool:
@@ -113,8 +109,8 @@ class Stream:
 
     @property
     def heard_s(self) -> float:
-        """Seconds of audio that were heard; what is heard again counts once."""
-        return self._heard / SAMPLE_RATE
+        """Seconds of audio that were heard."""
+        return self._position / SAMPLE_RATE
 
     @property
     def waiting_s(self) -> float:
@@ -165,8 +161,6 @@ class Stream:
             self._portions.appendleft(held[used:])
         self._waiting -= used
         self._position += used
-        self._heard = max(self._heard, self._position)
-        self._recent = np.concatenate([self._recent, held[:used]])[-int(_LEAD_S * SAMPLE_RATE) :]
         return held[:window]
 
     def hear(self, encoder_out: Tensor, log_probs: Tensor, cache: EncoderCache) -> None:
@@ -190,16 +184,10 @@ class Stream:
             found.append(self._cut())
         if self._is_through:
             found.append(self._utterance(self._position))
-            self._begin(self._position)
+            self._begin(self._position, self.cache)
         elif self.config.endpointing.silence_ends(self._silence_s, has_words=bool(self._best.tokens)):
             found.append(self._utterance(self._position))
-            # At most half of the silence: no word is heard again, and each utterance gets on.
-            lead = self._recent[-int(min(_LEAD_S, self._silence_s / 2) * SAMPLE_RATE) :]
-            self._recent = self._recent[:0]
-            self._portions.appendleft(lead)
-            self._waiting += len(lead)
-            self._position -= len(lead)
-            self._begin(self._position)
+            self._begin(self._position, self._silence())
         return found
 
     def finish(self, transcript: Transcript) -> None:
@@ -216,10 +204,9 @@ class Stream:
     def _most_frames(self) -> int:
         return int(self.config.endpointing.rule3_utterance_s * SAMPLE_RATE) // self._frame_samples
 
-    def _begin(self, start: int) -> None:
-        """An utterance begins at a sample."""
-        self._start = start
-        self.cache = self._model.encoder.empty_cache(1, 0, self._like)
+    def _begin(self, start: int, cache: EncoderCache) -> None:
+        """An utterance begins at a sample, with what the encoder remembers of what was before it."""
+        self._start, self.cache = start, cache
         self._encoder_out: list[Tensor] = []
         self._num_frames = 0
         self._beam = self._new_beam()
@@ -229,10 +216,25 @@ class Stream:
         return CtcPrefixBeam(self._decoder.prefix_beam.beam_size, self._model.blank_id, self.config.fusion)
 
     @property
+    def _silent_frames(self) -> int:
+        """Encoder frames since the last token, or since the utterance began."""
+        return self._num_frames - (self._best.times[-1] + 1 if self._best.times else 0)
+
+    @property
     def _silence_s(self) -> float:
-        """Seconds since the last token, or since the utterance began."""
-        silent = self._num_frames - (self._best.times[-1] + 1 if self._best.times else 0)
-        return silent * self._frame_samples / SAMPLE_RATE
+        return self._silent_frames * self._frame_samples / SAMPLE_RATE
+
+    def _silence(self) -> EncoderCache:
+        """What the encoder remembers of the silence that ends an utterance, as if the next one had begun with it.
+
+        A model that has to begin in the middle of silence, without a past, hears words in it. Positions count from the
+        beginning of that silence: those of long streams never become larger than those of training.
+        """
+        room = self.cache.attention.shape[3]
+        frames = min(self._silent_frames, room)
+        lens = self.cache.lens.clamp(max=frames)
+        attention = self.cache.attention[:, :, :, room - frames :].clone()
+        return EncoderCache(attention, self.cache.convolution, lens, lens.clone())
 
     def _utterance(self, end: int) -> Utterance:
         """All frames that were heard, up to a sample."""

@@ -21,11 +21,12 @@ from wenet_lite.data.kaldi import read_table
 RATE = 16000
 WIDTH = 860
 WORD = 3  # that is pointed at
+ROOM_NOISE = 0.003  # no microphone hears nothing
 
 
 def write_session(wavs: list[str], pause_s: float, path: Path) -> float:
     """One utterance after the other, with pauses; returns how many seconds pass until the middle of the last one."""
-    pause = np.zeros(round(pause_s * RATE), np.float32)
+    pause = np.random.default_rng(0).normal(0, ROOM_NOISE, round(pause_s * RATE)).astype(np.float32)
     utterances = [read_audio(wav)[0] for wav in wavs]
     samples = np.concatenate([part for utterance in utterances for part in (utterance, pause)])
     soundfile.write(path, samples, RATE, subtype="PCM_16")

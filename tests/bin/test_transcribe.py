@@ -51,7 +51,12 @@ def wavs(toy: Toy) -> list[str]:
 def start(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "wenet_lite.bin.transcribe", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, cwd=ROOT, **options)
+    return subprocess.Popen(command, env=environment, cwd=ROOT, preexec_fn=_heed_interrupts, **options)
+
+
+def _heed_interrupts() -> None:
+    """As in a terminal: what a shell runs in the background ignores Ctrl-C, and so do its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def int16(path: str) -> np.ndarray:

@@ -228,5 +228,5 @@ def test_attention_rescoring_in_both_directions(golden_model: Golden, name: str,
 def test_the_blank_is_penalised_as_in_wenet(golden_model: Golden, penalty: float, name: str) -> None:
     golden_model.need(name)
     encoder_out, lens = golden_model.model.encoder(*golden_model.batch)
-    found = Decoder(golden_model.model, DecodingOptions(blank_penalty=penalty))._log_probs(encoder_out)
+    found = Decoder(golden_model.model, DecodingOptions(blank_penalty=penalty)).log_probs(encoder_out)
     golden_model.assert_valid_close(found, golden_model.reference[name], lens, atol=1e-4)

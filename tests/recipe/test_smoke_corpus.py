@@ -83,7 +83,7 @@ def test_audio_is_16_khz_neither_clipped_nor_silent(corpus: Path) -> None:
         samples, _ = soundfile.read(path)
         assert 1 < len(samples) / 16000 < 12, path
         assert 0.2 < np.abs(samples).max() < 0.99, path
-        # Every take starts with at least 0.1 s of noise alone, 20 to 60 dB below its speech; up to 4 s of pauses dilute that.
+        # every take starts with at least 0.1 s of noise alone, 20 to 60 dB below its speech, which pauses dilute
         noise_db = 20 * np.log10(np.sqrt(np.mean(samples[:1600] ** 2)) / np.sqrt(np.mean(samples**2)))
         assert -62 < noise_db < -13, path
 

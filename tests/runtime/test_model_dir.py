@@ -10,7 +10,7 @@ from wenet_lite.runtime.model_dir import new_folder
 
 def made(target: Path, source: Path) -> None:
     with new_folder(target, source) as folder:
-        (folder / "model.yaml").write_text("new")
+        (folder / "model.pt").write_text("new")
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def target(tmp_path: Path) -> Path:
 def test_a_link_leads_to_the_folder_that_is_replaced(target: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(target)
     made(tmp_path / "link", tmp_path / "exp")
-    assert (tmp_path / "link").is_symlink() and (target / "model.yaml").exists()
+    assert (tmp_path / "link").is_symlink() and (target / "model.pt").exists()
     assert (target / "lm/lm.arpa.gz").read_text() == "kept"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import time
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ from wenet_lite.decoding.silence import silent_frame
 from wenet_lite.decoding.stitching import give_times, stitch
 from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.features.stream import StreamingFrontEnd
+from wenet_lite.heap import trim_heap
 from wenet_lite.transfer import to_device
 
 _ALIGNED: DecodingMode = "ctc_greedy_search"
@@ -87,7 +87,7 @@ class LongAudioRecognizer:
                 if len(hyp.times) < len(hyp.tokens):
                     hyp, has_times[mode] = give_times(hyp, reference, 0, heard.length), False
                 joined[mode] = stitch(before, _later(hyp, heard.start), heard.start, heard.start + heard.shared)
-            _trim_heap()
+            trim_heap()
         return {mode: [hyp if has_times[mode] else replace(hyp, times=())] for mode, hyp in joined.items()}
 
     def _counted(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -168,10 +168,3 @@ def _later(hyp: Hypothesis, frames: int) -> Hypothesis:
         times=tuple(frames + frame for frame in hyp.times),
         spans=tuple(span and span.later(frames) for span in hyp.spans),
     )
-
-
-def _trim_heap() -> None:
-    """Give free memory back to the system: glibc keeps what tensors of changing shapes leave in pieces."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

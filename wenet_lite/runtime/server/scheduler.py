@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from wenet_lite.errors import WenetLiteError
+from wenet_lite.heap import trim_heap
 from wenet_lite.runtime.endpoint import Endpointing
 from wenet_lite.runtime.recognizer import Recognizer
 from wenet_lite.runtime.server.logs import log_bug
@@ -24,6 +25,7 @@ from wenet_lite.runtime.stream import Stream
 from wenet_lite.runtime.transcript import Transcript
 
 _INT16 = 32768.0
+_TRIM_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Scheduler:
         self._stepper = recognizer.stepper()
         self._inbox: SimpleQueue[tuple[LiveStream, Callable[[], None]] | None] = SimpleQueue()
         self._streams: dict[LiveStream, _Heard] = {}
-        self._num_waiting = 0
+        self._num_waiting, self._trimmed = 0, time.monotonic()
         self.num_streams = 0
         self._thread = Thread(target=self._run, name="streams", daemon=True)
 
@@ -180,6 +182,9 @@ class Scheduler:
                     self._step(waiting)
                 except Exception:
                     self._fail(waiting)
+            if time.monotonic() - self._trimmed > _TRIM_S:
+                trim_heap()
+                self._trimmed = time.monotonic()
 
     def _obey(self, *, wait: bool) -> bool:
         """Do what was posted; False when the thread is to end."""

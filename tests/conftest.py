@@ -9,10 +9,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from shared_folder import SHARED
 from speech_model import SpeechModel, make_speech_model
 from toy import Toy, make_toy
-
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def _shared_folder(name: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import SHARED
+from shared_folder import SHARED
 
 from wenet_lite.config import load_yaml
 from wenet_lite.decoding.attention_beam import AttentionBeamSearch

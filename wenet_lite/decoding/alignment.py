@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from wenet_lite.decoding.options import Hypothesis
 from wenet_lite.model.asr_model import required_encoder_frames
 
 
@@ -58,6 +59,12 @@ class Unalignable:
     """
 
     reason: str
+
+
+def with_spans(hyp: Hypothesis, alignment: Alignment | Unalignable) -> Hypothesis:
+    """The hypothesis with where the audio has its tokens; None for each where it cannot be aligned."""
+    spans = alignment.spans if isinstance(alignment, Alignment) else (None,) * len(hyp.tokens)
+    return replace(hyp, spans=spans)
 
 
 class CtcAligner:

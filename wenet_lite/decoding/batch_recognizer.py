@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from wenet_lite.decoding.acoustic_model import AcousticModel
-from wenet_lite.decoding.alignment import Alignment, CtcAligner
+from wenet_lite.decoding.alignment import CtcAligner, with_spans
 from wenet_lite.decoding.chunked_encoder import encode_by_chunks
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.fusion import NO_FUSION, Fusion
@@ -147,9 +147,7 @@ class BatchRecognizer:
             started = time.perf_counter()
             alignments = self._aligner(log_probs, lens, [nbest[0].tokens for nbest in nbests])
             for nbest, alignment in zip(nbests, alignments):
-                best = nbest[0]
-                spans = alignment.spans if isinstance(alignment, Alignment) else (None,) * len(best.tokens)
-                nbest[0] = replace(best, spans=spans)
+                nbest[0] = with_spans(nbest[0], alignment)
             self._decoder.seconds[mode] = self._decoder.seconds.get(mode, 0.0) + time.perf_counter() - started
 
     def _encode(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:

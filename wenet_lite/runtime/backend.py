@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from wenet_lite.decoding.acoustic_model import AcousticModel
 from wenet_lite.errors import ConfigError
@@ -46,6 +49,15 @@ class Backend:
         reduced = self.dtype in ("bfloat16", "float16")
         dtype = getattr(torch, self.dtype) if reduced else torch.float32
         return torch.autocast(self.device.type, dtype, enabled=reduced)
+
+
+def padded_waveforms(samples: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Several (samples,) float32 as (batch, samples), padded by zeros, and (batch,) valid samples; on the host."""
+    num_samples = torch.tensor([len(each) for each in samples])
+    waveforms = torch.zeros(len(samples), int(num_samples.max()))
+    for row, each in zip(waveforms, samples):
+        row[: len(each)] = torch.from_numpy(each)
+    return waveforms, num_samples
 
 
 def load_backend(

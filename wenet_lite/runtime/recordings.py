@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from wenet_lite.data.audio import as_float, audio_info, resample
 from wenet_lite.data.audio_blocks import read_blocks
@@ -17,8 +16,9 @@ from wenet_lite.decoding.long_audio import LongAudioRecognizer
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions, Hypothesis
 from wenet_lite.decoding.recognition_options import RecognitionOptions
 from wenet_lite.features.fbank import FRAME_SHIFT, SAMPLE_RATE
-from wenet_lite.runtime.backend import Backend
+from wenet_lite.runtime.backend import Backend, padded_waveforms
 from wenet_lite.runtime.transcript import Transcriber, Transcript
+from wenet_lite.transfer import to_device
 
 Audio = str | os.PathLike[str] | np.ndarray
 """A file, or (samples,) floats in [-1, 1] or integers, which are scaled by their type."""
@@ -95,12 +95,9 @@ class RecordingRecognizer:
 
     def _search(self, samples: Sequence[np.ndarray]) -> list[Hypotheses | None]:
         """Of recordings of similar length; None for one that is too short for the encoder."""
-        num_samples = torch.tensor([len(row) for row in samples])
-        waveforms: Tensor = torch.zeros(len(samples), int(num_samples.max()))
-        for row, each in zip(waveforms, samples):
-            row[: len(each)] = torch.from_numpy(each)
+        waveforms, num_samples = padded_waveforms(samples)
         device = self._recognizer.device
-        return self._recognizer(waveforms.to(device), num_samples.to(device), (self._mode,))
+        return self._recognizer(to_device(waveforms, device), to_device(num_samples, device), (self._mode,))
 
 
 def _seconds(audio: Audio, rate: int) -> float:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wenet_lite.decoding.acoustic_model import FrontEnd, TreeDecoder
 from wenet_lite.errors import CheckpointError
+from wenet_lite.model.asr_model import BLANK_ID
 from wenet_lite.model.cache import EncoderCache
 from wenet_lite.model.input_check import check_chunk, check_utterances
 from wenet_lite.model.model_config import ModelConfig
@@ -33,7 +34,7 @@ class ScriptedModel:
             raise CheckpointError(f"is no TorchScript file: {reason}", path=path, cure="export it again") from error
         self.config = config
         self.encoder = ScriptedEncoder(self._scripted.encoder)
-        self.blank_id = 0
+        self.blank_id = BLANK_ID
         self.sos_id, self.eos_id = self._scripted.sos_symbol(), self._scripted.eos_symbol()
         self.left_decoder: TreeDecoder = self._scripted.decoder
         self.right_decoder: TreeDecoder | None = None

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from wenet_lite.decoding.alignment import Alignment, CtcAligner
+from wenet_lite.decoding.alignment import CtcAligner, with_spans
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.options import Hypothesis
 from wenet_lite.model.cache import EncoderCache
-from wenet_lite.runtime.backend import Backend
+from wenet_lite.runtime.backend import Backend, padded_waveforms
 from wenet_lite.runtime.stream import Stream, Utterance
 from wenet_lite.runtime.transcript import Transcriber
 from wenet_lite.transfer import to_device
@@ -65,10 +64,7 @@ class StreamStepper:
 
     def _features(self, chunks: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
         """(streams, frames, bins) and (streams,) valid frames, on the device."""
-        num_samples = torch.tensor([len(chunk) for chunk in chunks])
-        waveforms = torch.zeros(len(chunks), int(num_samples.max()))
-        for row, chunk in zip(waveforms, chunks):
-            row[: len(chunk)] = torch.from_numpy(chunk)
+        waveforms, num_samples = padded_waveforms(chunks)
         device = self._backend.device
         features, lens = self._backend.fbank(to_device(waveforms, device), to_device(num_samples, device))
         return features, lens
@@ -90,9 +86,7 @@ class StreamStepper:
         log_probs = self._backend.model.ctc_log_probs(encoder_out)
         alignments = self._aligner(log_probs, lens, [nbest[0].tokens for nbest in nbests])
         for nbest, alignment in zip(nbests, alignments):
-            unplaced = (None,) * len(nbest[0].tokens)
-            spans = alignment.spans if isinstance(alignment, Alignment) else unplaced
-            nbest[0] = replace(nbest[0], spans=spans)
+            nbest[0] = with_spans(nbest[0], alignment)
         return nbests
 
 

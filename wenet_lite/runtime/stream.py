@@ -83,6 +83,7 @@ class Stream:
         self._frame_samples = model.encoder.embed.rate * FRAME_SHIFT
         self._shortest = model.encoder.embed.right_context * FRAME_SHIFT + FRAME_LENGTH
         self._stride = config.chunk_size * self._frame_samples
+        self._window = self._shortest + self._stride - self._frame_samples
         self._portions: deque[np.ndarray] = deque()
         self._waiting = 0  # samples in them
         self._position = 0  # of the first sample that waits
@@ -93,9 +94,7 @@ class Stream:
     @property
     def ready(self) -> bool:
         """Whether a chunk waits to be heard, or the end."""
-        return self._waiting >= self._shortest + self._stride - self._frame_samples or (
-            self._has_end and not self._is_through
-        )
+        return self._waiting >= self._window or (self._has_end and not self._is_through)
 
     @property
     def ended(self) -> bool:
@@ -147,9 +146,8 @@ class Stream:
 
     def next_chunk(self) -> np.ndarray:
         """(samples,) of the chunk that waits; fewer at the end, too few for the encoder where nothing is left."""
-        window = self._shortest + self._stride - self._frame_samples
         held = np.zeros(0, dtype=np.float32)
-        while self._portions and len(held) < window:
+        while self._portions and len(held) < self._window:
             portion = self._portions.popleft()
             held = np.concatenate([held, portion]) if len(held) else portion  # a long one is not copied at each chunk
         used = min(self._stride, len(held))
@@ -161,7 +159,7 @@ class Stream:
             self._portions.appendleft(held[used:])
         self._waiting -= used
         self._position += used
-        return held[:window]
+        return held[: self._window]
 
     def hear(self, encoder_out: Tensor, log_probs: Tensor, cache: EncoderCache) -> None:
         """Take what the model makes of the chunk.

@@ -41,6 +41,11 @@ class Transcript:
     nbest: tuple[Alternative, ...] = ()
     start: float = 0.0
 
+    @property
+    def timed(self) -> list[Word]:
+        """The words that have times."""
+        return [word for word in self.words if isinstance(word, Word)]
+
 
 class Transcriber:
     """Turns hypotheses into transcripts.

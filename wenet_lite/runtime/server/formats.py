@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from wenet_lite.decoding.subtitles import cues, to_srt, to_vtt
-from wenet_lite.decoding.words import Word
 from wenet_lite.runtime.transcript import Transcript
 
 Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
@@ -42,7 +41,7 @@ def render(transcript: Transcript, form: Format, granularities: Collection[str],
         return _json(_verbose(transcript, granularities, language))
     if form == "text":
         return Body(transcript.text + "\n", "text/plain")
-    lines = cues(_timed(transcript))
+    lines = cues(transcript.timed)
     return Body(to_srt(lines), "text/plain") if form == "srt" else Body(to_vtt(lines), "text/vtt")
 
 
@@ -52,18 +51,14 @@ def _verbose(transcript: Transcript, granularities: Collection[str], language: s
     if "segment" in granularities:
         tree["segments"] = [
             {"id": number, "start": cue.start_s, "end": cue.end_s, "text": cue.text}
-            for number, cue in enumerate(cues(_timed(transcript)))
+            for number, cue in enumerate(cues(transcript.timed))
         ]
     if "word" in granularities:
         tree["words"] = [
             {"word": word.text, "start": word.start_s, "end": word.end_s, "confidence": round(word.confidence, 4)}
-            for word in _timed(transcript)
+            for word in transcript.timed
         ]
     return tree
-
-
-def _timed(transcript: Transcript) -> list[Word]:
-    return [word for word in transcript.words if isinstance(word, Word)]
 
 
 def _json(tree: dict[str, Any]) -> Body:

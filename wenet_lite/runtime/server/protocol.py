@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wenet_lite.decoding.words import Word
 from wenet_lite.runtime.server.options import Limits
 from wenet_lite.runtime.server.refusals import Reason, Refusal
 from wenet_lite.runtime.transcript import Transcript
@@ -131,8 +130,7 @@ def final_result(transcript: Transcript, nbest: int, heard_s: float) -> str:
             "end": round(word.end_s * 1000),
             "confidence": round(word.confidence, 4),
         }
-        for word in transcript.words
-        if isinstance(word, Word)
+        for word in transcript.timed
     ]
     sentences: list[dict[str, Any]] = [{"sentence": transcript.text, "word_pieces": words}]
     sentences += [{"sentence": other.text, "word_pieces": []} for other in transcript.nbest[1:nbest]]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO, get_args
 
+from wenet_lite.data.kaldi import renamed_when_written
 from wenet_lite.decoding.subtitles import cues, to_srt, to_vtt
 from wenet_lite.decoding.word_formats import TimedUtterance, to_ctm, to_json
 from wenet_lite.decoding.words import Word
@@ -44,7 +45,7 @@ def _ctm(name: str, segments: Sequence[Transcript]) -> str:
 
 
 def _timed(segments: Sequence[Transcript]) -> list[Word]:
-    return [word for segment in segments for word in segment.words if isinstance(word, Word)]
+    return [word for segment in segments for word in segment.timed]
 
 
 _FORMATS: dict[TranscriptFormat, _Format] = {
@@ -104,6 +105,5 @@ class TranscriptFolder:
         """An input has ended; these were its segments."""
         target = self._folder / f"{source.output}{self._format.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(target.name + ".tmp")
-        temporary.write_text(self._format.render(source.name, segments), encoding="utf-8")
-        temporary.replace(target)
+        with renamed_when_written(target) as stream:
+            stream.write(self._format.render(source.name, segments).encode())

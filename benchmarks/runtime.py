@@ -13,9 +13,11 @@ import argparse
 import functools
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -118,17 +120,22 @@ import numpy as np
 from wenet_lite.runtime.recognizer import Recognizer
 session = Recognizer({os.fspath(args.model)!r}).stream()
 session.accept(np.zeros(16000, np.float32))
-print(session.partial)
+print("partial:", session.partial, flush=True)
 """
-    command = [sys.executable, "-c", code]
     environment = {**os.environ, "PYTHONPATH": os.fspath(Path(__file__).resolve().parents[1])}
-    run = functools.partial(subprocess.run, command, env=environment, check=True, capture_output=True)
-    seconds = alternate({"start": run}, args.repeats)["start"]
+    seconds = []
+    for _ in range(args.repeats):
+        began = time.perf_counter()
+        with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as run:
+            if run.stdout is None or not run.stdout.readline().startswith("partial:"):
+                raise RuntimeError("The process has given no partial text.")
+            seconds.append(time.perf_counter() - began)
+    median = statistics.median(seconds)
     yield Row(
         "from the start of Python to the first partial",
         f"{START_LIMIT_S:g} s",
-        f"{seconds:.2f} s",
-        seconds <= START_LIMIT_S,
+        f"{median:.2f} s",
+        median <= START_LIMIT_S,
     )
 
 

@@ -172,7 +172,7 @@ def plan_a_million(queue: multiprocessing.Queue[tuple[float, float]]) -> None:
     started = time.perf_counter()
     plan = BatchPlan(lengths, needed, BatchConfig(micro_batches_per_update=8), seed=0)
     plan.epoch(0)
-    plan.num_updates(120)
+    plan.num_updates(0, 120)
     seconds = time.perf_counter() - started
     queue.put((seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024))
 

@@ -98,13 +98,13 @@ def _measured(queue: multiprocessing.Queue[tuple[float, float]], work: Callable[
 def epoch_of_lists(count: int) -> None:
     plan = plan_lists(count)
     plan.epoch(0)
-    plan.num_updates(EPOCHS)
+    plan.num_updates(0, EPOCHS)
 
 
 def epoch_of_shards(count: int) -> None:
     plan = plan_shards(count)
     plan.epoch(0)
-    plan.num_updates(EPOCHS)
+    plan.num_updates(0, EPOCHS)
 
 
 def tell_plan(args: argparse.Namespace) -> Iterator[str]:

@@ -90,12 +90,22 @@ def test_ranks_share_the_same_updates_for_every_world_size_and_resume_anywhere(
     assert counted == sum(len(batch.indices) for batch in together)
 
 
-@given(LENGTHS, st.integers(0, 7), st.booleans())
+@given(LENGTHS, st.integers(0, 3), st.integers(0, 7))
 @settings(max_examples=30, deadline=None)
-def test_the_number_of_updates_is_known_before_the_first(lengths: list[int], epochs: int, sharded: bool) -> None:
-    lengths = lengths + [300] * 8
-    plan = make_shard_plan(lengths, 2, micro_batches_per_update=2) if sharded else make_plan(lengths)
-    assert plan.num_updates(epochs) == sum(plan.epoch(epoch).num_updates for epoch in range(epochs))
+def test_the_number_of_updates_is_known_before_the_first(lengths: list[int], first: int, last: int) -> None:
+    plan = make_plan(lengths + [300] * 8)
+    assert plan.num_updates(first, last) == sum(plan.epoch(epoch).num_updates for epoch in range(first, last))
+
+
+@given(LENGTHS, st.integers(0, 3), st.integers(0, 7))
+@settings(max_examples=30, deadline=None)
+def test_the_updates_of_streamed_epochs_to_come_are_taken_to_be_those_of_the_next(
+    lengths: list[int], first: int, more: int
+) -> None:
+    lengths = [300] * 8 + lengths + [300] * 8
+    plan, another = (make_shard_plan(lengths, 2, micro_batches_per_update=2) for _ in range(2))
+    assert plan.num_updates(first, first + more) == more * another.epoch(first).num_updates
+    assert plan.num_updates(first, first) == 0
 
 
 @given(LENGTHS, st.integers(0, 100), st.sampled_from([0.0, 0.02, 0.1]))
@@ -155,7 +165,7 @@ def test_the_occurrences_of_an_utterance_count_on_and_take_the_next_speed(
 @settings(max_examples=30, deadline=None)
 def test_the_number_of_updates_of_weighted_lists_is_known(weights: list[float], counts: list[int], epochs: int) -> None:
     plan = make_weighted_plan([1.5, *weights], counts)
-    assert plan.num_updates(epochs) == sum(plan.epoch(epoch).num_updates for epoch in range(epochs))
+    assert plan.num_updates(0, epochs) == sum(plan.epoch(epoch).num_updates for epoch in range(epochs))
     on_another_rank = make_weighted_plan([1.5, *weights], counts)
     assert_same(all_batches(plan.epoch(epochs)), all_batches(on_another_rank.epoch(epochs)))
 

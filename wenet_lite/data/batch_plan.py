@@ -188,10 +188,10 @@ class BatchPlan:
             config.micro_batches_per_update, float(padding),
         )  # fmt: skip
 
-    def num_updates(self, num_epochs: int) -> int:
-        """Updates of the first `num_epochs` epochs: known at once, since the lengths of an epoch recur."""
-        phases = [self._phase(epoch) for epoch in range(num_epochs)]
-        for epoch, phase in enumerate(phases):
+    def num_updates(self, first: int, last: int) -> int:
+        """Updates of epochs `first` to `last` - 1: known at once, since the lengths of an epoch recur."""
+        phases = [self._phase(epoch) for epoch in range(first, last)]
+        for epoch, phase in enumerate(phases, first):
             if phase not in self._updates:
                 self._updates[phase] = self._count_updates(epoch)
         return sum(self._updates[phase] for phase in phases)
@@ -264,14 +264,19 @@ def cut(sizes: np.ndarray, config: BatchConfig) -> np.ndarray:
     total = len(sizes)
     if config.batch_size:
         return np.append(np.arange(0, total, config.batch_size), total)
-    bounds = [0]
-    while bounds[-1] < total:
-        start = bounds[-1]
-        # the most that fit if all are as short as the first; then fewer, as the longest of so many allows
-        most = min(int(config.max_frames // max(sizes[start], 1)), config.max_utterances, total - start)
-        padded = np.arange(1, most + 1) * sizes[start : start + most]
-        bounds.append(start + max(int(np.searchsorted(padded, config.max_frames, side="right")), 1))
-    return np.array(bounds)
+    bounds, start = [np.zeros(1, dtype=np.int64)], 0
+    while start < total:
+        # the most that fit if all are as short as the first; there may be many batches of its size alone
+        most = max(min(int(config.max_frames // max(sizes[start], 1)), config.max_utterances), 1)
+        alike = int(np.searchsorted(sizes[start:], sizes[start], side="right"))
+        full = alike // most
+        bounds.append(start + most * np.arange(1, full + 1))
+        start += most * full
+        if full == 0:  # longer ones come into it: fewer, as the longest of so many allows
+            padded = np.arange(1, min(most, total - start) + 1) * sizes[start : start + most]
+            start += max(int(np.searchsorted(padded, config.max_frames, side="right")), 1)
+            bounds.append(np.array([start]))
+    return np.concatenate(bounds)
 
 
 def multiple_of(bounds: np.ndarray, group: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -65,14 +64,19 @@ class ShardPlan(BatchPlan):
         padded = sum(frames[batch].max(initial=0) * len(batch) for batch in batches)
         offsets = np.cumsum([0, *map(len, batches)])
         padding = float(1 - frames.sum() / padded)
-        return EpochPlan(self.kept[chosen], speeds[chosen], occurrences[chosen], offsets, lanes, padding)
+        plan = EpochPlan(self.kept[chosen], speeds[chosen], occurrences[chosen], offsets, lanes, padding)
+        self._updates[epoch] = plan.num_updates
+        return plan
 
-    def _phase(self, epoch: int) -> Hashable:
-        """Each epoch deals the shards anew."""
-        return epoch
+    def num_updates(self, first: int, last: int) -> int:
+        """Updates of epochs `first` to `last` - 1, as if all of them had as many as `first`: exact for one epoch.
 
-    def _count_updates(self, epoch: int) -> int:
-        return self.epoch(epoch).num_updates
+        Each epoch deals the shards anew, so another one may have a few more or fewer; to plan them all takes minutes
+        where there are millions of utterances.
+        """
+        if first not in self._updates:
+            self.epoch(first)
+        return max(last - first, 0) * self._updates[first]
 
     def _shards(self) -> list[np.ndarray]:
         """Positions in `kept` of each shard's utterances, for the shards that have any."""

@@ -118,6 +118,7 @@ class Trainer:
         try:
             while not stopped and not self._is_finished():
                 plan = self.recipe.plan.epoch(self.epoch)
+                self.total_updates = self._count_updates()  # of the epochs to come a plan may have but an estimate
                 stopped = self._train_epoch(plan) or self._finish_epoch(plan)
         finally:
             self.wishes.release_signals()
@@ -304,9 +305,8 @@ class Trainer:
         plan, last = self.recipe.plan, self.config.max_epochs
         total = self.update
         if self.epoch < last:
-            until = plan.num_updates(self.epoch + 1)
-            total += max(until - plan.num_updates(self.epoch) - self.update_in_epoch, 0)
-            total += plan.num_updates(last) - until
+            of_this = plan.num_updates(self.epoch, self.epoch + 1)
+            total += max(of_this - self.update_in_epoch, 0) + plan.num_updates(self.epoch, last) - of_this
         return min(total, self.config.max_updates) if self.config.max_updates else total
 
     def _hours(self) -> float:

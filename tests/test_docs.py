@@ -8,7 +8,12 @@ from toy import ROOT
 
 from wenet_lite.bin.main import COMMANDS
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "egs/librispeech/RESULTS.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "egs/librispeech/RESULTS.md",
+]
 
 
 def anchors(page: Path) -> set[str]:

@@ -30,9 +30,9 @@ _TOOLS = ROOT / "tools"
 _BENCHMARKS = ROOT / "benchmarks"
 _RECIPE = ROOT / "egs/librispeech"
 # Programs of others; what they start of ours is looked at.
-_FOREIGN = {"arecord", "cd", "curl", "docker", "ffmpeg", "git", "kubectl", "pip", "pre-commit", "printf", "sbatch"}
-_FOREIGN |= {"websocket_client_main"}
-_FOREIGN_MODULES = {"sounddevice"}
+_FOREIGN = {"arecord", "cd", "curl", "docker", "export", "ffmpeg", "git", "kubectl", "pip", "pre-commit"}
+_FOREIGN |= {"printf", "rm", "ruff", "sbatch", "websocket_client_main"}
+_FOREIGN_MODULES = {"mypy", "sounddevice"}
 _PARSING = ("parse_args", "parse_intermixed_args", "parse_known_args")
 _PYTEST_OPTIONS = frozenset({"-k"})
 
@@ -61,7 +61,7 @@ def check(command: Command) -> None:
         _check_wenet_lite(arguments, command.partial)
     elif program == "bash":
         _check_bash(arguments)
-    elif program == "python":
+    elif program in ("python", "python3"):
         _check_python(arguments, command.partial)
     elif program == ".":
         _require(ROOT / arguments[0])

@@ -6,7 +6,8 @@
 `plan` plans an epoch of so many utterances, for real, in a process of its own, whose peak memory is told: as lists of
 files, and as shards that are read as streams. `manifest` reads a list of a million utterances. `cost` counts the
 operations of U2++ for a second of audio, and bytes of FLAC, and works out the rest for the peak of a GPU and the share
-of it that training reaches, which are given, not measured: docs/scale.md says where they come from.
+of it that training reaches, which are given, not measured: docs/scale.md says where they come from. With FLAC files it
+measures how fast one core decodes them.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ import soundfile
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
+from measure import alternate
 from training_device import operations_a_second
 from training_workload import CPU, experiment, lengths_like_speech, noise_corpus
 
+from wenet_lite.data.audio import read_audio
 from wenet_lite.data.batch_plan import BatchPlan
 from wenet_lite.data.manifest import Utterance, read_manifest, write_manifest
 from wenet_lite.data.shard_plan import ShardPlan
@@ -127,35 +130,39 @@ def tell_manifest(_: argparse.Namespace) -> Iterator[str]:
 
 
 def tell_cost(args: argparse.Namespace) -> Iterator[str]:
-    """A row for each size of corpus."""
+    """What a GPU takes of audio, and a row for each size of corpus."""
     with tempfile.TemporaryDirectory() as name:
         manifest = noise_corpus(Path(name), lengths_like_speech(0.05, 12.0))
         operations = operations_a_second(experiment(CONFIGURATION), manifest, CPU)
-    bytes_a_second = flac_bytes_a_second(args.corpus) if args.corpus else 0.0
     batch = experiment(CONFIGURATION).batch
     speed = 1e12 * args.peak_tflops * args.share / operations
-    told = f"{bytes_a_second / 1e3:.1f} kB of FLAC" if args.corpus else "FLAC not measured"
-    yield f"{CONFIGURATION}: {operations / 1e9:.1f} GFLOP a second of audio; {told}"
+    yield f"{CONFIGURATION}: {operations / 1e9:.1f} GFLOP a second of audio"
     yield f"{100 * args.share:g} % of {args.peak_tflops:g} TFLOP/s: a GPU takes {speed:.0f} s of audio a second"
-    yield f"it reads {speed * bytes_a_second / 1e6:.0f} MB a second"
+    bytes_a_second = 0.0
+    if args.corpus:
+        bytes_a_second, decoded = flac_figures(args.corpus)
+        yield f"FLAC: {bytes_a_second / 1e3:.1f} kB a second of audio; a core decodes {decoded:.0f} s of audio a second"
+        yield f"so a GPU reads {speed * bytes_a_second / 1e6:.0f} MB a second; {speed / decoded:.1f} cores decode"
     yield "| hours | utterances | shards | FLAC, TB | updates an epoch | GPU-hours an epoch |"
     yield "|---|---|---|---|---|---|"
     for hours in HOURS:
         utterances = round(3600 * hours / MEAN_SECONDS)
         updates = 3600 * hours * FRAMES_A_SECOND / (batch.max_frames * batch.micro_batches_per_update)
-        size = 3600 * hours * bytes_a_second / 1e12
+        size = f"{3600 * hours * bytes_a_second / 1e12:.2f}" if bytes_a_second else "-"
         yield (
-            f"| {hours} | {utterances / 1e6:.1f} M | {math.ceil(utterances / SHARD_SIZE)} | {size:.2f} | {updates:.0f} "
-            f"| {hours * 3600 / speed / 3600:.0f} |"
+            f"| {hours} | {utterances / 1e6:.1f} M | {math.ceil(utterances / SHARD_SIZE)} | {size} | {updates:.0f} "
+            f"| {hours / speed:.2f} |"
         )
 
 
-def flac_bytes_a_second(folder: Path) -> float:
-    """Of all FLAC files in a folder, at any depth."""
+def flac_figures(folder: Path) -> tuple[float, float]:
+    """Bytes of a second of audio, and seconds of audio that one core decodes in a second, of a folder's FLAC files."""
     files = sorted(folder.rglob("*.flac"))
     if not files:
         raise SystemExit(f"there are no FLAC files in {folder}")
-    return sum(file.stat().st_size for file in files) / sum(soundfile.info(file).duration for file in files)
+    seconds = sum(soundfile.info(file).duration for file in files)
+    times = alternate({"decode": lambda: [read_audio(os.fspath(file)) for file in files]}, 3)
+    return sum(file.stat().st_size for file in files) / seconds, seconds / times["decode"]
 
 
 FIGURES: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
@@ -170,7 +177,7 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=30_000_000, help="that are planned (default: %(default)s)")
     parser.add_argument("--corpus", type=Path, help="folder with FLAC files, at any depth, for bytes a second")
     parser.add_argument("--peak-tflops", type=float, default=989, help="of a GPU (default: %(default)s, H200 bfloat16)")
-    parser.add_argument("--share", type=float, default=0.2, help="of it that training reaches (default: %(default)s)")
+    parser.add_argument("--share", type=float, default=0.1, help="of it that training reaches (default: %(default)s)")
     parser.add_argument("--only", choices=FIGURES, help="one figure instead of all")
     args = parser.parse_args()
     for name in [args.only] if args.only else FIGURES:

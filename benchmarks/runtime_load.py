@@ -85,8 +85,11 @@ def latency(pool: ProcessPoolExecutor, args: argparse.Namespace, num_streams: in
     return np.percentile(np.concatenate([task.result() for task in tasks]), [50, 95, 99])
 
 
-def most_streams(pool: ProcessPoolExecutor, args: argparse.Namespace, batch: int) -> int:
-    """Streams at once whose waits have a 95th percentile below LATEST_S, to a twentieth."""
+def most_streams(pool: ProcessPoolExecutor, args: argparse.Namespace, batch: int) -> tuple[int, np.ndarray]:
+    """Streams at once whose waits have a 95th percentile below LATEST_S, to a twentieth, and their `latency`.
+
+    Beyond the most waits grow without end, so that what is found is run again, and lowered until it holds twice.
+    """
     low, high = 0, CORES
     while high < MOST_STREAMS and latency(pool, args, high, batch)[1] < LATEST_S:
         low, high = high, 2 * high
@@ -96,7 +99,12 @@ def most_streams(pool: ProcessPoolExecutor, args: argparse.Namespace, batch: int
             low = middle
         else:
             high = middle
-    return low
+    low = max(low, 1)
+    found = latency(pool, args, low, batch)
+    while low > 1 and found[1] >= LATEST_S:
+        low -= max(low // 20, 1)
+        found = latency(pool, args, low, batch)
+    return low, found
 
 
 def load_figures(args: argparse.Namespace) -> Iterator[Row]:
@@ -106,10 +114,10 @@ def load_figures(args: argparse.Namespace) -> Iterator[Row]:
     with ProcessPoolExecutor(CORES, mp_context=context) as pool:
         waits_alone = _milliseconds(latency(pool, args, 1, 1))
         yield Row(f"from a chunk's end to its text, {args.dtype}, one stream", "none", waits_alone, True)
-        together, one_by_one = (most_streams(pool, args, batch) for batch in (32, 1))
-        seen = f"{together} ({_milliseconds(latency(pool, args, together, 32))})"
+        (together, waits_together), (one_by_one, _) = (most_streams(pool, args, batch) for batch in (32, 1))
+        seen = f"{together} ({_milliseconds(waits_together)})"
         yield Row(f"streams on {CORES} cores with p95 under 500 ms, {args.dtype}", "none", seen, True)
-        ratio = together / max(one_by_one, 1)
+        ratio = together / one_by_one
         seen = f"{ratio:.1f}x ({together} against {one_by_one})"
         yield Row(f"stepped in batches against one by one, {args.dtype}", "3x", seen, ratio >= 3)
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from wenet_lite.decoding.alignment import CtcAligner, with_spans
 from wenet_lite.decoding.decoder import Decoder
@@ -92,10 +91,12 @@ class StreamStepper:
 
 def _batched(caches: Sequence[EncoderCache]) -> EncoderCache:
     """The caches of single streams as that of a batch, whose room is that of the largest."""
-    room = max(cache.attention.shape[3] for cache in caches)
-    attention = [pad(cache.attention, (0, 0, room - cache.attention.shape[3], 0)) for cache in caches]
+    first, room = caches[0].attention, max(cache.attention.shape[3] for cache in caches)
+    attention = first.new_zeros(first.shape[0], len(caches), first.shape[2], room, first.shape[4])
+    for i, cache in enumerate(caches):
+        attention[:, i : i + 1, :, room - cache.attention.shape[3] :] = cache.attention
     return EncoderCache(
-        torch.cat(attention, dim=1),
+        attention,
         torch.cat([cache.convolution for cache in caches], dim=1),
         torch.cat([cache.lens for cache in caches]),
         torch.cat([cache.offset for cache in caches]),

@@ -25,7 +25,7 @@ from wenet_lite.runtime.stream import Stream
 from wenet_lite.runtime.transcript import Transcript
 
 _INT16 = 32768.0
-_TRIM_S = 10.0
+_TRIM_S = 2.0
 
 
 @dataclass(frozen=True)

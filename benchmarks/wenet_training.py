@@ -7,9 +7,9 @@
 Then WeNet's `average_model.py` averages what lies in the folder, `wenet-lite import_wenet` makes a run of ours of it,
 and both are decoded and scored by the same commands. What WeNet does not have is left out: heads on middle layers,
 CR-CTC, fewer channels in the front end's convolutions, a cosine of the learning rate (its own is warmuplr). It runs on
-the CPU, and for that and for newer packages is mended in memory: deepspeed is not imported, files are read by soundfile,
-speed is changed by torchaudio.functional.speed, since torchaudio has no sox effects any more. librosa and langid must
-be there.
+the CPU, and for that and for newer packages is mended in memory: deepspeed is not imported, files are read by
+soundfile, speed is changed by torchaudio.functional.speed, since torchaudio has no sox effects any more. librosa and
+langid must be there.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ class ShardPlan(BatchPlan):
     """
 
     shard_starts: np.ndarray = field(kw_only=True)
+    _last: dict[int, EpochPlan] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if any(weight != 1 for weight in self.weights):
@@ -47,7 +48,13 @@ class ShardPlan(BatchPlan):
             )
 
     def epoch(self, epoch: int) -> EpochPlan:
-        """Plan epoch number `epoch` (from 0)."""
+        """Plan epoch number `epoch` (from 0); the last one is kept, for whoever asks how many updates it has."""
+        if epoch not in self._last:
+            self._last.clear()
+            self._last[epoch] = self._plan(epoch)
+        return self._last[epoch]
+
+    def _plan(self, epoch: int) -> EpochPlan:
         lanes = self.config.micro_batches_per_update
         positions, occurrences = self._occurrences.of_epoch(epoch)  # of weight 1: each position once, in order
         speeds, frames = self._speeds_and_frames(positions, occurrences)
@@ -64,9 +71,7 @@ class ShardPlan(BatchPlan):
         padded = sum(frames[batch].max(initial=0) * len(batch) for batch in batches)
         offsets = np.cumsum([0, *map(len, batches)])
         padding = float(1 - frames.sum() / padded)
-        plan = EpochPlan(self.kept[chosen], speeds[chosen], occurrences[chosen], offsets, lanes, padding)
-        self._updates[epoch] = plan.num_updates
-        return plan
+        return EpochPlan(self.kept[chosen], speeds[chosen], occurrences[chosen], offsets, lanes, padding)
 
     def num_updates(self, first: int, last: int) -> int:
         """Updates of epochs `first` to `last` - 1, as if all of them had as many as `first`: exact for one epoch.
@@ -74,9 +79,7 @@ class ShardPlan(BatchPlan):
         Each epoch deals the shards anew, so another one may have a few more or fewer; to plan them all takes minutes
         where there are millions of utterances.
         """
-        if first not in self._updates:
-            self.epoch(first)
-        return max(last - first, 0) * self._updates[first]
+        return max(last - first, 0) * self.epoch(first).num_updates
 
     def _shards(self) -> list[np.ndarray]:
         """Positions in `kept` of each shard's utterances, for the shards that have any."""

@@ -12,13 +12,9 @@ from __future__ import annotations
 import argparse
 import functools
 import gc
-import logging
-import multiprocessing
 import os
-import platform
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +23,8 @@ import torch
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-from measure import TABLE_HEAD, Row, alternate
-from wenet_checkout import open_checkout
+from measure import Row, alternate, machine_line, print_rows, seconds_and_bytes
+from wenet_checkout import repair_wenet
 
 from wenet_lite.data.audio import SUFFIXES
 from wenet_lite.data.batch_plan import BatchConfig, BatchPlan
@@ -98,23 +94,6 @@ class _OneLetter:
         return ["A"], [3]
 
 
-def repair_wenet(checkout: Path) -> None:
-    """Make WeNet's pipeline importable, without the rest of WeNet, and mend what torchaudio has removed since."""
-    open_checkout(checkout)
-    import torchaudio
-
-    def load(path: str) -> tuple[torch.Tensor, int]:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        return torch.from_numpy(samples.T.copy()), rate
-
-    def apply_effects_tensor(wave: torch.Tensor, rate: int, effects: list[list[str]]) -> tuple[torch.Tensor, int]:
-        return torchaudio.functional.speed(wave, rate, float(effects[0][1]))[0], rate
-
-    torchaudio.load = load
-    torchaudio.sox_effects = type("sox_effects", (), {"apply_effects_tensor": staticmethod(apply_effects_tensor)})
-    logging.getLogger().setLevel(logging.ERROR)
-
-
 def measure_loaders(own: Manifest, wav: Manifest, wenet: Path | None, rounds: int) -> list[Row]:
     fbank = Fbank(FbankConfig()).eval()
     seconds = own.seconds.sum()
@@ -162,28 +141,16 @@ def measure_fbank(rounds: int) -> Row:
     return Row("fbank of 16 x 15 s against torchaudio's, one thread", "1.3x", seen, ratio >= 1.3)
 
 
-def plan_a_million(queue: multiprocessing.Queue[tuple[float, float]]) -> None:
-    """In a process of its own, whose peak memory is the plan's."""
-    import resource
-
+def plan_a_million() -> None:
     lengths = np.random.default_rng(0).gamma(5, 240, 1_000_000).astype(np.int64).clip(100, 3500)
-    needed = lengths // 20
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.perf_counter()
-    plan = BatchPlan(lengths, needed, BatchConfig(micro_batches_per_update=8), seed=0)
+    plan = BatchPlan(lengths, lengths // 20, BatchConfig(micro_batches_per_update=8), seed=0)
     plan.epoch(0)
     plan.num_updates(0, 120)
-    seconds = time.perf_counter() - started
-    queue.put((seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024))
 
 
 def measure_plan(own: Manifest) -> list[Row]:
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=plan_a_million, args=(queue,))
-    process.start()
-    seconds, megabytes = queue.get()
-    process.join()
+    seconds, peak = seconds_and_bytes(plan_a_million)
+    megabytes = peak / 2**20
     padding = plan_of(own, (0.9, 1.0, 1.1)).epoch(0).padding
     return [
         Row("plan of a million utterances, its updates in 120 epochs", "3 s", f"{seconds:.2f} s", seconds <= 3),
@@ -221,15 +188,10 @@ def main() -> int:
             copies.append(Path(folder) / f"{number}.wav")
             soundfile.write(os.fspath(copies[-1]), samples, rate)
         own, wav = list_of(files, Path(folder) / "own.list"), list_of(copies, Path(folder) / "wav.list")
-        print(
-            f"{len(files)} utterances, {own.seconds.sum() / 3600:.2f} h; {platform.processor() or platform.machine()}, "
-            f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; torch {torch.__version__}\n"
-        )
-        print(TABLE_HEAD)
+        print(f"{len(files)} utterances, {own.seconds.sum() / 3600:.2f} h; {machine_line()}")
         rows = [*measure_plan(own), measure_fbank(args.rounds)]
         rows += [*measure_loaders(own, wav, args.wenet, args.rounds), measure_memory(wav)]
-        print("\n".join(map(str, rows)))
-    return 0 if all(row.good for row in rows) else 1
+        return 0 if print_rows(rows) else 1
 
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-import torch
 from decoding_attention import measure_attention
 from decoding_ctc import Trained, measure_ctc
-from measure import TABLE_HEAD, Row
+from measure import Row, machine_line, print_rows
 from wenet_checkout import open_checkout
 
 
@@ -40,12 +39,8 @@ def main() -> int:
         parser.error("--exp-dir, --checkpoint, --data and --lm-text belong together")
     open_checkout(args.wenet)
     trained = Trained(*paths, args.count) if all(paths) else None
-    print(f"load {os.getloadavg()[0]:.1f}; torch {torch.__version__}\n\n{TABLE_HEAD}")
-    good = True
-    for row in rows(args, trained):
-        print(row, flush=True)
-        good = good and row.good
-    return 0 if good else 1
+    print(machine_line())
+    return 0 if print_rows(rows(args, trained)) else 1
 
 
 def rows(args: argparse.Namespace, trained: Trained | None) -> Iterator[Row]:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-from measure import TABLE_HEAD, Row, alternate
+from measure import Row, alternate, machine_line, print_rows
 from model import VOCAB_SIZE, apart, experiment, resident, wenet_model
 from wenet_checkout import open_checkout
 
@@ -230,12 +230,8 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=7, help="turns of each candidate (default: %(default)s)")
     args = parser.parse_args()
     open_checkout(args.wenet)
-    print(f"load {os.getloadavg()[0]:.1f}; torch {torch.__version__}\n\n{TABLE_HEAD}")
-    good = True
-    for row in measure_attention(args.wenet, args.repeats):
-        print(row, flush=True)
-        good = good and row.good
-    return 0 if good else 1
+    print(machine_line())
+    return 0 if print_rows(measure_attention(args.wenet, args.repeats)) else 1
 
 
 if __name__ == "__main__":

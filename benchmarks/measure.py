@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import multiprocessing
+import os
+import platform
+import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import torch
 
 TABLE_HEAD = "| what | goal | seen | reached |\n|---|---|---|---|"
 
@@ -33,3 +41,39 @@ def alternate(candidates: Mapping[str, Callable[[], object]], rounds: int) -> di
             if number:
                 times[name].append(time.perf_counter() - started)
     return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
+def machine_line(*packages: str) -> str:
+    """What a table was measured on: the machine, what else it had to do, versions of torch and of `packages`."""
+    versions = [f"torch {torch.__version__}", *(f"{name} {importlib.metadata.version(name)}" for name in packages)]
+    machine = platform.processor() or platform.machine()
+    return f"{machine}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {', '.join(versions)}"
+
+
+def print_rows(rows: Iterable[Row]) -> bool:
+    """Print a table as it is measured; whether all is good enough."""
+    print(f"\n{TABLE_HEAD}")
+    good = True
+    for row in rows:
+        print(row, flush=True)
+        good = good and row.good
+    return good
+
+
+def seconds_and_bytes(work: Callable[..., object], *arguments: object) -> tuple[float, float]:
+    """What work takes in a process of its own: time, and the peak of memory above what it began with."""
+    context = multiprocessing.get_context("spawn")
+    queue: multiprocessing.Queue[tuple[float, float]] = context.Queue()
+    process = context.Process(target=_measured, args=(queue, work, *arguments))
+    process.start()
+    found = queue.get()
+    process.join()
+    return found
+
+
+def _measured(queue: multiprocessing.Queue[tuple[float, float]], work: Callable[..., object], *arguments: Any) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.perf_counter()
+    work(*arguments)
+    seconds = time.perf_counter() - began
+    queue.put((seconds, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)))

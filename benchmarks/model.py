@@ -15,7 +15,6 @@ import functools
 import math
 import multiprocessing
 import os
-import platform
 import statistics
 import sys
 import time
@@ -30,7 +29,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-from measure import TABLE_HEAD, Row, alternate
+from measure import Row, alternate, machine_line, print_rows
 from wenet_checkout import open_checkout
 
 from wenet_lite.experiment import ExperimentConfig, build_model, read_experiment
@@ -357,22 +356,14 @@ def main() -> int:
     parser.add_argument("--only", choices=FIGURES, help="one figure instead of all")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each candidate (default: %(default)s)")
     args = parser.parse_args()
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
-        f"torch {torch.__version__}"
-    )
+    print(machine_line())
     if args.wenet:
         open_checkout(args.wenet)
         config = experiment("u2pp_conformer.yaml")
         ours, theirs = (count_parameters(model) for model in (build_model(config, VOCAB_SIZE), wenet_model(config)))
         print(f"U2++: {ours} parameters, WeNet's {theirs}")
-    print(f"\n{TABLE_HEAD}")
-    good = True
-    for name in [args.only] if args.only else FIGURES:
-        for row in FIGURES[name](args.wenet, args.repeats):
-            print(row, flush=True)
-            good = good and row.good
-    return 0 if good else 1
+    wanted = [args.only] if args.only else list(FIGURES)
+    return 0 if print_rows(row for name in wanted for row in FIGURES[name](args.wenet, args.repeats)) else 1
 
 
 if __name__ == "__main__":

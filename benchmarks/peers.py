@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib.metadata
 import os
-import platform
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +22,7 @@ import torch
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-from measure import TABLE_HEAD, Row, alternate
+from measure import Row, alternate, machine_line, print_rows
 
 from wenet_lite.data.audio import read_audio, resample
 from wenet_lite.data.manifest import read_manifest
@@ -132,6 +130,7 @@ FIGURES: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "streams": measure_streams,
     "alignment": measure_alignment,
 }
+PEERS = {"streams": "sherpa-onnx", "alignment": "torchaudio"}
 
 
 def main() -> int:
@@ -146,17 +145,8 @@ def main() -> int:
     if "streams" in wanted and not (args.model and args.data):
         parser.error("streams need --model and --data")
     torch.set_num_threads(1)
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "torchaudio"))
-    if "streams" in wanted:
-        versions += f", sherpa-onnx {importlib.metadata.version('sherpa-onnx')}"
-    machine = platform.processor() or platform.machine()
-    print(f"{machine}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {versions}\n\n{TABLE_HEAD}")
-    good = True
-    for name in wanted:
-        for row in FIGURES[name](args):
-            print(row, flush=True)
-            good = good and row.good
-    return 0 if good else 1
+    print(machine_line(*(PEERS[name] for name in wanted)))
+    return 0 if print_rows(row for name in wanted for row in FIGURES[name](args)) else 1
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-from measure import TABLE_HEAD, Row, alternate
+from measure import Row, alternate, machine_line, print_rows
 from model import CHUNK_SIZE, HISTORY, VOCAB_SIZE, experiment, stream_as_wenet, wenet_model, windows
 from runtime_load import load_figures
 from wenet_checkout import open_checkout
@@ -157,19 +156,10 @@ def main() -> int:
     wanted = [args.only] if args.only else list(FIGURES)
     if args.model is None and wanted != ["streaming"]:
         parser.error("start and load need --model")
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
-        f"torch {torch.__version__}"
-    )
+    print(machine_line())
     if args.wenet:
         open_checkout(args.wenet)
-    print(f"\n{TABLE_HEAD}")
-    good = True
-    for name in wanted:
-        for row in FIGURES[name](args):
-            print(row, flush=True)
-            good = good and row.good
-    return 0 if good else 1
+    return 0 if print_rows(row for name in wanted for row in FIGURES[name](args)) else 1
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import re
 import statistics
 import subprocess
@@ -30,7 +29,7 @@ import torch
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-from measure import TABLE_HEAD, Row
+from measure import Row, machine_line, print_rows
 
 from wenet_lite.data.audio import read_audio, resample
 from wenet_lite.data.manifest import read_manifest
@@ -168,10 +167,7 @@ def main() -> int:
     parser.add_argument("--utterances", type=int, default=40, help="of the list (%(default)s)")
     args, of_server = parser.parse_known_args()
     torch.set_num_threads(1)
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
-        f"torch {torch.__version__}\n\n{TABLE_HEAD}"
-    )
+    print(machine_line())
     spoken = spoken_utterances(args.data_list, args.utterances)
     command = [sys.executable, "-m", "wenet_lite.bin.serve", os.fspath(args.model), "--port", "0", *of_server]
     root = Path(__file__).resolve().parents[1]
@@ -186,10 +182,7 @@ def main() -> int:
             server.terminate()
     recognizer = Recognizer(args.model)
     expected = [heard_alone(recognizer, b"".join(spoken[i] for i in chosen)) for chosen in seen.sent]
-    good = server.returncode == 0
-    for row in rows(seen, args.clients, expected):
-        print(row, flush=True)
-        good = good and row.good
+    good = print_rows(rows(seen, args.clients, expected)) and server.returncode == 0
     for error in sorted(set(seen.errors)):
         print(f"error: {error}", file=sys.stderr)
     return 0 if good else 1

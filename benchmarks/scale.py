@@ -14,22 +14,18 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 import os
-import resource
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-from measure import alternate
+from measure import alternate, seconds_and_bytes
 from training_device import operations_a_second
 from training_workload import CPU, experiment, lengths_like_speech, noise_corpus
 
@@ -79,43 +75,19 @@ def write_list(count: int, path: Path) -> None:
     )
 
 
-def seconds_and_bytes(work: Callable[..., object], *arguments: object) -> tuple[float, float]:
-    """What work takes in a process of its own: time, and the peak of memory above what it began with."""
-    context = multiprocessing.get_context("spawn")
-    queue: multiprocessing.Queue[tuple[float, float]] = context.Queue()
-    process = context.Process(target=_measured, args=(queue, work, *arguments))
-    process.start()
-    found = queue.get()
-    process.join()
-    return found
-
-
-def _measured(queue: multiprocessing.Queue[tuple[float, float]], work: Callable[..., object], *arguments: Any) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.perf_counter()
-    work(*arguments)
-    seconds = time.perf_counter() - began
-    queue.put((seconds, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)))
-
-
-def epoch_of_lists(count: int) -> None:
-    plan = plan_lists(count)
-    plan.epoch(0)
-    plan.num_updates(0, EPOCHS)
-
-
-def epoch_of_shards(count: int) -> None:
-    plan = plan_shards(count)
+def plan_epoch(plan_of: Callable[[int], BatchPlan], count: int) -> None:
+    """An epoch, and the number of updates of all epochs, which the learning rate may need."""
+    plan = plan_of(count)
     plan.epoch(0)
     plan.num_updates(0, EPOCHS)
 
 
 def tell_plan(args: argparse.Namespace) -> Iterator[str]:
-    """An epoch and the number of updates of all epochs, which the learning rate may need."""
+    """Of lists of files, and of shards."""
     yield f"| epoch of {args.utterances} utterances, and the updates of {EPOCHS} | seconds | GB |"
     yield "|---|---|---|"
-    for name, work in (("lists", epoch_of_lists), ("shards as streams", epoch_of_shards)):
-        seconds, peak = seconds_and_bytes(work, args.utterances)
+    for name, plan_of in (("lists", plan_lists), ("shards as streams", plan_shards)):
+        seconds, peak = seconds_and_bytes(plan_epoch, plan_of, args.utterances)
         yield f"| {name} | {seconds:.0f} | {peak / 1e9:.1f} |"
 
 

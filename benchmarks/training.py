@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import torch
-
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-from measure import TABLE_HEAD, Row
+from measure import Row, machine_line, print_rows
 from training_device import measure_device
 from training_overhead import measure_checkpoints, measure_overhead
 from training_shares import print_shares
@@ -31,17 +28,6 @@ ROWS: dict[str, Callable[[int], Iterable[Row]]] = {
     "overhead": measure_overhead,
     "checkpoints": measure_checkpoints,
 }
-
-
-def print_rows(rows: Iterable[Row]) -> bool:
-    """Print a table as it is measured; whether all is good enough."""
-    print(TABLE_HEAD)
-    good = True
-    for row in rows:
-        print(row, flush=True)
-        good = good and row.good
-    print()
-    return good
 
 
 def main() -> int:
@@ -55,10 +41,7 @@ def main() -> int:
     )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="with --device: a setting")
     args = parser.parse_args()
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
-        f"torch {torch.__version__}\n"
-    )
+    print(machine_line())
     if args.device:
         return 0 if print_rows(measure_device(args.device, args.set, args.peak_tflops, args.repeats)) else 1
     good = True

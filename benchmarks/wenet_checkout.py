@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import types
 import typing
 from pathlib import Path
 
+import soundfile
 import torch
 
 
@@ -23,3 +25,20 @@ def open_checkout(checkout: Path) -> None:
     tokenizer = types.ModuleType("whisper.tokenizer")
     vars(tokenizer)["LANGUAGES"] = {}
     sys.modules.update({"whisper": types.ModuleType("whisper"), "whisper.tokenizer": tokenizer})
+
+
+def repair_wenet(checkout: Path) -> None:
+    """Make WeNet's pipeline importable, without the rest of WeNet, and mend what torchaudio has removed since."""
+    open_checkout(checkout)
+    import torchaudio
+
+    def load(path: str) -> tuple[torch.Tensor, int]:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        return torch.from_numpy(samples.T.copy()), rate
+
+    def apply_effects_tensor(wave: torch.Tensor, rate: int, effects: list[list[str]]) -> tuple[torch.Tensor, int]:
+        return torchaudio.functional.speed(wave, rate, float(effects[0][1]))[0], rate
+
+    torchaudio.load = load
+    torchaudio.sox_effects = type("sox_effects", (), {"apply_effects_tensor": staticmethod(apply_effects_tensor)})
+    logging.getLogger().setLevel(logging.ERROR)

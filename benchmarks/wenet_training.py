@@ -27,7 +27,7 @@ import yaml
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-from data_pipeline import repair_wenet
+from wenet_checkout import repair_wenet
 
 from wenet_lite.data.manifest import read_manifest
 from wenet_lite.experiment import ExperimentConfig, read_experiment

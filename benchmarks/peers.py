@@ -23,28 +23,17 @@ import torch
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
 from measure import Row, alternate, machine_line, print_rows
+from speech import SAMPLE_RATE, spoken_utterances
 
-from wenet_lite.data.audio import read_audio, resample
-from wenet_lite.data.manifest import read_manifest
 from wenet_lite.decoding.alignment import CtcAligner
 from wenet_lite.runtime.recognizer import Recognizer
 
-SAMPLE_RATE = 16000
 PORTION = SAMPLE_RATE // 10
 CHUNK_SIZE, LEFT_CHUNKS = 16, 4
 TAIL_S = 1.0
 """Silence after each utterance: sherpa-onnx drops a last chunk that is not full."""
 UTTERANCES, FRAMES, VOCAB_SIZE, TOKENS = 32, 375, 5002, 60
 """Of the alignments: batches of posteriors over 15 s."""
-
-
-def spoken_utterances(data_list: Path, count: int) -> list[np.ndarray]:
-    """(samples,) float32 at 16 kHz, each with its tail of silence."""
-    found = []
-    for utterance in read_manifest(data_list)[:count]:
-        samples, rate = read_audio(utterance.source, utterance.start, utterance.end)
-        found.append(np.pad(resample(samples, rate, SAMPLE_RATE), (0, int(TAIL_S * SAMPLE_RATE))).astype(np.float32))
-    return found
 
 
 def heard_by_us(recognizer: Recognizer, utterances: list[np.ndarray]) -> None:
@@ -82,7 +71,7 @@ def sherpa_recognizer(folder: Path, file: str) -> Any:
 
 def measure_streams(args: argparse.Namespace) -> Iterator[Row]:
     """Whole streams, from audio to text."""
-    utterances = spoken_utterances(args.data, args.utterances)
+    utterances = spoken_utterances(args.data, args.utterances, TAIL_S)
     seconds = sum(map(len, utterances)) / SAMPLE_RATE
     for dtype, file in (("float32", "model.onnx"), ("int8", "model.int8.onnx")):
         candidates: dict[str, Callable[[], object]] = {

@@ -30,13 +30,12 @@ import torch
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
 from measure import Row, machine_line, print_rows
+from speech import SAMPLE_RATE, spoken_utterances
 
-from wenet_lite.data.audio import read_audio, resample
-from wenet_lite.data.manifest import read_manifest
 from wenet_lite.runtime.recognizer import Recognizer
 from wenet_lite.runtime.server.options import WENET_ENDPOINTING
 
-SAMPLE_RATE, PORTION_S, PAUSE_S = 16000, 0.1, 2.0
+PORTION_S, PAUSE_S = 0.1, 2.0
 CONNECTION_S = 60.0
 """A client begins a new connection after about so long."""
 WARM_UP_SHARE = 0.2
@@ -61,14 +60,9 @@ class Seen:
     resident: list[int] = field(default_factory=list)
 
 
-def spoken_utterances(data_list: Path, count: int) -> list[bytes]:
+def spoken_pcm(data_list: Path, count: int) -> list[bytes]:
     """Signed 16 bit little endian, with a pause after the words."""
-    found = []
-    for utterance in read_manifest(data_list)[:count]:
-        samples, rate = read_audio(utterance.source, utterance.start, utterance.end)
-        samples = np.pad(resample(samples, rate, SAMPLE_RATE), (0, int(PAUSE_S * SAMPLE_RATE)))
-        found.append((samples * 32767).astype("<i2").tobytes())
-    return found
+    return [(samples * 32767).astype("<i2").tobytes() for samples in spoken_utterances(data_list, count, PAUSE_S)]
 
 
 def heard_alone(recognizer: Recognizer, pcm: bytes) -> str:
@@ -168,7 +162,7 @@ def main() -> int:
     args, of_server = parser.parse_known_args()
     torch.set_num_threads(1)
     print(machine_line())
-    spoken = spoken_utterances(args.data_list, args.utterances)
+    spoken = spoken_pcm(args.data_list, args.utterances)
     command = [sys.executable, "-m", "wenet_lite.bin.serve", os.fspath(args.model), "--port", "0", *of_server]
     root = Path(__file__).resolve().parents[1]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:

@@ -29,7 +29,8 @@ from wenet_checkout import repair_wenet
 from wenet_lite.data.audio import SUFFIXES
 from wenet_lite.data.batch_plan import BatchConfig, BatchPlan
 from wenet_lite.data.dataset import SpeechDataset
-from wenet_lite.data.manifest import Manifest, Utterance, read_manifest, write_manifest
+from wenet_lite.data.manifest import Manifest, read_manifest, write_manifest
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.features.fbank import Fbank, FbankConfig
 
 SAMPLE_RATE = 16000

@@ -39,6 +39,7 @@ from wenet_lite.model.feed_forward import PositionwiseFeedForward
 from wenet_lite.model.mixture import MixtureConfig, MixtureOfExperts
 from wenet_lite.runtime.cpu import prepare_for_cpu
 from wenet_lite.runtime.export.torchscript_model import TorchScriptModel
+from wenet_lite.training.cpu import train_through_onednn
 from wenet_lite.training.optimizer import build_optimizer
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -124,6 +125,7 @@ def update(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable[[]
 
 def our_step(config: ExperimentConfig, chunk_size: int) -> Callable[[], None]:
     model = build_model(config, VOCAB_SIZE).train()
+    train_through_onednn(model)
     batch = training_batch()
     optimizer = build_optimizer(model, config.training.optimizer)
 
@@ -303,6 +305,7 @@ def measure_mixture(wenet: Path | None, repeats: int) -> list[Row]:
     torch.manual_seed(0)
     moe = MixtureConfig(num_experts=8, top_k=1, dropout_rate=0.1)
     dense, experts = PositionwiseFeedForward(256, 2048, 0.1, nn.SiLU()), MixtureOfExperts(moe, 256, 2048, nn.SiLU())
+    train_through_onednn(nn.ModuleList([dense, experts]))
     x, embedding = torch.randn(2, BATCH_SIZE, FRAMES, 256).unbind(0)
     x.requires_grad_(True)
     rows = []

@@ -31,8 +31,9 @@ from training_workload import CPU, experiment, lengths_like_speech, noise_corpus
 
 from wenet_lite.data.audio import read_audio
 from wenet_lite.data.batch_plan import BatchPlan
-from wenet_lite.data.manifest import Utterance, read_manifest, write_manifest
+from wenet_lite.data.manifest import read_manifest, write_manifest
 from wenet_lite.data.shard_plan import ShardPlan
+from wenet_lite.data.utterance import Utterance
 
 CONFIGURATION = "u2pp_conformer"
 HOURS = (1_000, 10_000, 100_000)

@@ -23,6 +23,7 @@ from wenet_lite.experiment import ExperimentConfig
 from wenet_lite.features.spec_augment import spec_augment
 from wenet_lite.model.mask import draw_training_chunk
 from wenet_lite.training.checkpoint import list_checkpoints, update_of
+from wenet_lite.training.cpu import train_through_onednn
 from wenet_lite.training.optimizer import build_optimizer
 from wenet_lite.training.trainer import Recipe, Trainer
 
@@ -40,6 +41,7 @@ class BareLoop:
 
     def __init__(self, config: ExperimentConfig, recipe: Recipe) -> None:
         self.recipe, self.model, self.fbank = recipe, recipe.model.train(), recipe.fbank.train()
+        train_through_onednn(self.model)
         self.optimizer = build_optimizer(self.model, config.training.optimizer)
         self.dynamic_left = config.model.encoder.use_dynamic_left_chunk
         self.done = 0

@@ -24,7 +24,7 @@ from wenet_lite.data.dataset import Batch, SpeechDataset
 from wenet_lite.data.manifest import read_manifest
 from wenet_lite.distributed import process_group
 from wenet_lite.features.fbank import SAMPLE_RATE
-from wenet_lite.training import trainer as trainer_module
+from wenet_lite.training import forward_pass as forward_pass_module
 from wenet_lite.training.trainer import Trainer
 
 PARTS = ("data", "front end", "forward", "backward", "optimiser", "communication", "rest")
@@ -127,7 +127,7 @@ def watched(trainer: Trainer, watch: Stopwatch) -> Iterator[None]:
     """Charge the trainer's parts."""
     places: tuple[tuple[object, str, str], ...] = (
         (trainer.recipe.fbank, "forward", "front end"),
-        (trainer_module, "spec_augment", "front end"),
+        (forward_pass_module, "spec_augment", "front end"),
         (trainer.model, "forward", "forward"),
         (torch.Tensor, "backward", "backward"),
         (trainer.stepper, "step", "optimiser"),

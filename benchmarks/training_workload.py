@@ -16,7 +16,8 @@ from wenet_lite.config import to_dict
 from wenet_lite.data.augmentation import Augmenter
 from wenet_lite.data.batch_plan import BatchPlan, MicroBatch
 from wenet_lite.data.dataset import Batch, SpeechDataset
-from wenet_lite.data.manifest import Manifest, Utterance, read_manifest, write_manifest
+from wenet_lite.data.manifest import Manifest, read_manifest, write_manifest
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.experiment import ExperimentConfig, build_model, read_experiment
 from wenet_lite.features.fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE, Fbank
 from wenet_lite.training.trainer import Recipe

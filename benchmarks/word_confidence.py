@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from wenet_lite.data.audio import read_audio, resample
-from wenet_lite.data.manifest import Utterance, read_manifest
+from wenet_lite.data.manifest import read_manifest
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.decoding.alignment import Alignment, CtcAligner
 from wenet_lite.decoding.calibration import fit_calibration
 from wenet_lite.decoding.confidence import Evidence, correct_words, nbest_shares, reliability, word_evidence

@@ -9,7 +9,8 @@ import torch
 from toy import Toy
 from toy_model import make_untrained
 
-from wenet_lite.data.manifest import Utterance, read_manifest
+from wenet_lite.data.manifest import read_manifest
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.experiment import read_experiment
 from wenet_lite.runtime.export.agreement import CheckedAudio
 from wenet_lite.runtime.model_dir import LoadedModel, ModelDescription, load_model

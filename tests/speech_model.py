@@ -7,7 +7,8 @@ from pathlib import Path
 
 from wenet_lite.config import dump_yaml, from_dict
 from wenet_lite.data.kaldi import read_table, spk2utt_from, write_table
-from wenet_lite.data.manifest import Utterance, read_manifest
+from wenet_lite.data.manifest import read_manifest
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.experiment import ExperimentConfig
 
 PART = "LibriSpeech/test-other-mini"

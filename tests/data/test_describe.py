@@ -32,7 +32,7 @@ from wenet_lite.data.describe_rate import RateRule
 from wenet_lite.data.describe_read import DataSet, read_data_sets
 from wenet_lite.data.describe_text import character_counts, count_text
 from wenet_lite.data.kaldi import read_table, write_table
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.utterance import Utterance
 
 PROJECT = Path(__file__).resolve().parents[2]
 HOSTILE = '<script>alert(1)</script> "><b> \x1b[31mRED\u202e'

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wenet_lite.data.manifest import Utterance, read_manifest, read_manifests, write_manifest
+from wenet_lite.data.manifest import read_manifest, read_manifests, write_manifest
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.data.weighted_list import WeightedList
 from wenet_lite.errors import ConfigError, DataError
 

@@ -11,7 +11,7 @@ from speech_model import SpeechModel
 from toy import Toy
 
 from wenet_lite.data.audio import read_audio
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.decoding.batch_recognizer import BatchRecognizer
 from wenet_lite.decoding.options import DecodingOptions
 from wenet_lite.decoding.recognition_options import RecognitionOptions

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from wenet_lite.bin import command
 from wenet_lite.data.indexing import make_index
-from wenet_lite.data.manifest import Utterance, write_manifest
+from wenet_lite.data.manifest import write_manifest
 from wenet_lite.data.prepare import utterances_of
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.errors import DataError
 from wenet_lite.text.tokenizer import UNKNOWN, Tokenizer, load_tokenizer
 

@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 from wenet_lite.data.audio import AudioSource, change_speed, read_audio, resample
 from wenet_lite.data.augmentation import Augmenter
 from wenet_lite.data.batch_plan import MicroBatch
-from wenet_lite.data.manifest import Manifest, Utterance
+from wenet_lite.data.manifest import Manifest
 from wenet_lite.data.shard_stream import ShardReader, read_ahead
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.errors import AudioError
 from wenet_lite.transfer import to_device
 

@@ -16,7 +16,7 @@ from wenet_lite.data.audio import read_audio
 from wenet_lite.data.describe_distribution import Distribution, distributions
 from wenet_lite.data.describe_measures import AudioMeasures, faults, measure
 from wenet_lite.data.describe_read import PIPE_REASON, Problem
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.errors import AudioError
 
 _SEED = 0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wenet_lite.data.describe_read import DataSet
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.utterance import Utterance
 
 
 @dataclass(frozen=True)

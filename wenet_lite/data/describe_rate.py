@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.utterance import Utterance
 
 _MAD_OF_A_NORMAL = 0.6745
 

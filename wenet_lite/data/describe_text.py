@@ -13,7 +13,7 @@ from wenet_lite.data.describe_distribution import Distribution, distributions
 from wenet_lite.data.describe_rate import SuspectTranscripts, suspect_transcripts
 from wenet_lite.data.describe_read import DataSet, Problem
 from wenet_lite.data.kaldi import PathLike
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.text.tokenizer import UNKNOWN, Tokenizer, load_tokenizer
 
 

@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from wenet_lite.data.audio import audio_info
 from wenet_lite.data.list_index import INDEX_CURE, IndexHeader, file_sha256, index_path, write_index
-from wenet_lite.data.manifest import Utterance, is_shard_list, list_lines, local_path, read_shard_list, shard_index
+from wenet_lite.data.shard_list import is_shard_list, local_path, read_shard_list, shard_index
 from wenet_lite.data.shards import tar_entries
+from wenet_lite.data.utterance import Utterance, list_lines
 from wenet_lite.errors import AudioError, DataError
 
 

@@ -1,15 +1,17 @@
-"""One JSON line of a `data.list` or of an index."""
+"""The lines of a list or of its index: opening, reading at an offset, and what a JSON line must hold."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 from wenet_lite.errors import DataError
 
 SCHEMA = 1
+_LINE_BYTES = 1024
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "key": str,
     "wav": str,
@@ -58,3 +60,38 @@ def parse_line(
     if min(tree.get("audio_offset", 0), tree.get("audio_bytes", 0)) < 0:
         raise DataError("audio_offset or audio_bytes is negative", path=path, line=number)
     return tree
+
+
+def command_error(path: str | os.PathLike[str], line: int) -> DataError:
+    """What is wrong with a line that is a command where none may be run."""
+    return DataError("is a command, which is not run unasked", path=path, line=line, cure="--allow-pipes runs it")
+
+
+def open_list(path: str | os.PathLike[str], what: str = "list", cure: str = "stage 3 makes it") -> BinaryIO:
+    """Open a list, or its index.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise DataError(f"cannot read the {what}: {error.strerror}", path=path, cure=cure) from error
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_open(path: str, size: int, time_ns: int) -> BinaryIO:
+    return open(path, "rb")
+
+
+def read_line_at(path: str, offset: int) -> bytes:
+    """The line that begins at `offset` bytes, without its end; files stay open from call to call."""
+    state = os.stat(path)
+    stream = _kept_open(path, state.st_size, state.st_mtime_ns)
+    line = b""
+    while b"\n" not in line:
+        portion = os.pread(stream.fileno(), _LINE_BYTES << bool(line), offset + len(line))
+        if not portion:
+            break
+        line += portion
+    return line.partition(b"\n")[0]

@@ -3,62 +3,31 @@
 from __future__ import annotations
 
 import bisect
-import functools
 import json
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, overload
+from typing import Any, overload
 
 import numpy as np
 
-from wenet_lite.data.audio import AudioCommand, AudioFile, AudioSource, TarMember
 from wenet_lite.data.list_index import INDEX_CURE, IndexHeader, index_path
-from wenet_lite.data.list_line import INDEX_REQUIRED, SCHEMA, SHARD_REQUIRED, parse_line
+from wenet_lite.data.list_line import (
+    INDEX_REQUIRED,
+    SCHEMA,
+    SHARD_REQUIRED,
+    command_error,
+    open_list,
+    parse_line,
+    read_line_at,
+)
+from wenet_lite.data.shard_list import is_shard_list, local_path, read_shard_list, shard_index
+from wenet_lite.data.utterance import Utterance, utterance_of_line
 from wenet_lite.errors import DataError
 
-_LINE_BYTES = 1024
 _MAX_SAMPLES = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """One utterance of a list.
-
-    Attributes:
-        key: utterance id.
-        wav: path of the audio file, a command that ends in `|`, or the shard that holds it.
-        txt: transcript after the text rules.
-        duration: seconds.
-        num_samples: samples of the utterance at `sample_rate`.
-        sample_rate: Hz.
-        speaker: speaker id.
-        start, end: span inside `wav`, in seconds, for segments.
-        audio_offset, audio_bytes: span inside `wav`, in bytes, for shards.
-    """
-
-    key: str
-    wav: str
-    txt: str
-    duration: float
-    num_samples: int
-    sample_rate: int
-    speaker: str = ""
-    start: float | None = None
-    end: float | None = None
-    audio_offset: int | None = None
-    audio_bytes: int | None = None
-
-    @property
-    def source(self) -> AudioSource:
-        """Where its audio is read from."""
-        if self.audio_offset is not None and self.audio_bytes is not None:
-            return TarMember(self.wav, self.key, self.audio_offset, self.audio_bytes)
-        if self.wav.endswith("|"):
-            return AudioCommand(self.wav[:-1].strip())
-        return AudioFile(self.wav)
 
 
 @dataclass(frozen=True)
@@ -113,11 +82,11 @@ class Manifest(Sequence[Utterance]):
             raise IndexError(f"{index} of {len(self)} utterances")
         index = int(index) % len(self)
         number = self.shard_of(index)
-        tree = json.loads(_read_line(self.files[number], int(self.offsets[index])))
+        tree = json.loads(read_line_at(self.files[number], int(self.offsets[index])))
         rate, samples = int(self.sample_rates[index]), int(self.num_samples[index])
         if self.shards[number]:
             tree["wav"] = local_path(self.shards[number]) or self.shards[number]
-        return _utterance(tree, self.files[number], samples, rate)
+        return utterance_of_line(tree, self.files[number], samples, rate)
 
     def __iter__(self) -> Iterator[Utterance]:
         return map(self.__getitem__, range(len(self)))
@@ -198,72 +167,6 @@ def read_manifests(paths: Sequence[str | os.PathLike[str]], *, allow_pipes: bool
     return manifest
 
 
-def list_lines(path: str | os.PathLike[str], *, allow_pipes: bool = False) -> Iterator[Utterance]:
-    """The lines of a list of utterances, which need not tell how long they are; lengths are 0 then.
-
-    Raises:
-        DataError: naming the line that is malformed, or a command that is not allowed.
-    """
-    with _open(path) as stream:
-        for number, line in enumerate(stream, 1):
-            tree = parse_line(line, path, number)
-            if tree["wav"].endswith("|") and not allow_pipes:
-                raise _pipe_error(path, number)
-            yield _utterance(tree, path, tree.get("num_samples", 0), tree.get("sample_rate", 1))
-
-
-def is_shard_list(path: str | os.PathLike[str]) -> bool:
-    """Whether a list has shards, not utterances.
-
-    Raises:
-        DataError: if it cannot be read.
-    """
-    with _open(path) as stream:
-        first = next((line.strip() for line in stream if line.strip()), b"")
-    return b".tar" in first and not first.startswith((b"{", b"["))
-
-
-def read_shard_list(path: str | os.PathLike[str], *, allow_pipes: bool = False) -> tuple[str, ...]:
-    """The shards of a list: local paths (made absolute), URLs, or commands.
-
-    Raises:
-        DataError: if it is not UTF-8, or has a command and `allow_pipes` is not given.
-    """
-    folder = os.path.dirname(os.path.abspath(path))
-    shards = []
-    with _open(path) as stream:
-        for number, content in enumerate(stream, 1):
-            try:
-                shard = content.decode().strip()
-            except UnicodeDecodeError as error:
-                raise DataError("is not UTF-8", path=path, line=number) from error
-            if not shard.isprintable():
-                raise DataError("holds characters that no path has", path=path, line=number)
-            if shard.endswith("|") and not allow_pipes:
-                raise _pipe_error(path, number)
-            local = local_path(shard)
-            if shard:
-                shards.append(shard if local is None else os.path.join(folder, local))
-    return tuple(shards)
-
-
-def local_path(shard: str) -> str | None:
-    """The path of a shard on a local disk; None for one that comes from a URL or a command."""
-    if shard.startswith("file:"):
-        return shard.removeprefix("file:").removeprefix("//")
-    return None if "://" in shard or shard.endswith("|") else shard
-
-
-def shard_index(shard: str, list_path: str | os.PathLike[str]) -> str:
-    """Where the index of a shard lies: beside it, or beside the list where it is not a local file."""
-    local = local_path(shard)
-    if local is not None:
-        return index_path(local)
-    names = [word.strip("'\";").rpartition("/")[2] for word in shard.split("?")[0].replace("|", " ").split()]
-    name = next((name for name in reversed(names) if name.endswith(".tar")), "shard.tar")
-    return index_path(os.path.join(os.path.dirname(os.path.abspath(list_path)), name))
-
-
 class _Builder:
     """Gathers the arrays of a `Manifest`, line by line."""
 
@@ -317,7 +220,7 @@ class _Builder:
         self._start_file(path, "")
         indexed: Iterator[dict[str, Any]] | None = None
         offset = 0
-        with _open(path) as stream:
+        with open_list(path) as stream:
             for number, line in enumerate(stream, 1):
                 tree = parse_line(line, path, number)
                 lacking = "num_samples" not in tree or "sample_rate" not in tree
@@ -331,14 +234,14 @@ class _Builder:
                         raise DataError("is not the list that its index describes", path=path, cure=INDEX_CURE)
                     tree = {**tree, **entry}
                 if tree["wav"].endswith("|") and not self.allow_pipes:
-                    raise _pipe_error(path, number)
+                    raise command_error(path, number)
                 self._add_line(tree, offset)
                 offset += len(line)
 
     def _add_shard(self, shard: str, index: str) -> None:
         self._start_file(index, shard)
         local = local_path(shard)
-        with _open(index, "index", INDEX_CURE) as stream:
+        with open_list(index, "index", INDEX_CURE) as stream:
             first = stream.readline()
             header = IndexHeader.parse(first, index)
             stale = local is not None and header.is_stale(local)
@@ -392,48 +295,12 @@ class _Builder:
         return repeated
 
 
-def _utterance(tree: dict[str, Any], path: str | os.PathLike[str], num_samples: int, sample_rate: int) -> Utterance:
-    values = {name: tree[name] for name in Utterance.__slots__ if name in tree}
-    values |= {"num_samples": num_samples, "sample_rate": sample_rate, "duration": round(num_samples / sample_rate, 4)}
-    if not values["wav"].endswith("|") and "://" not in values["wav"]:
-        values["wav"] = os.path.join(os.path.dirname(os.path.abspath(path)), values["wav"])
-    return Utterance(**values)
-
-
 def _index_of_list(path: str | os.PathLike[str], line: int) -> Iterator[dict[str, Any]]:
     index = index_path(path)
     if not os.path.exists(index):
         raise DataError("lacks 'num_samples', and the list has no index", path=path, line=line, cure=INDEX_CURE)
-    with _open(index, "index", INDEX_CURE) as stream:
+    with open_list(index, "index", INDEX_CURE) as stream:
         if IndexHeader.parse(stream.readline(), index).is_stale(path):
             raise DataError("is not the list that its index describes", path=path, cure=INDEX_CURE)
         for number, content in enumerate(stream, 2):
             yield parse_line(content, index, number, INDEX_REQUIRED)
-
-
-def _pipe_error(path: str | os.PathLike[str], line: int) -> DataError:
-    return DataError("is a command, which is not run unasked", path=path, line=line, cure="--allow-pipes runs it")
-
-
-def _open(path: str | os.PathLike[str], what: str = "list", cure: str = "stage 3 makes it") -> BinaryIO:
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise DataError(f"cannot read the {what}: {error.strerror}", path=path, cure=cure) from error
-
-
-@functools.lru_cache(maxsize=64)
-def _kept_open(path: str, size: int, time_ns: int) -> BinaryIO:
-    return open(path, "rb")
-
-
-def _read_line(path: str, offset: int) -> bytes:
-    state = os.stat(path)
-    stream = _kept_open(path, state.st_size, state.st_mtime_ns)
-    line = b""
-    while b"\n" not in line:
-        portion = os.pread(stream.fileno(), _LINE_BYTES << bool(line), offset + len(line))
-        if not portion:
-            break
-        line += portion
-    return line.partition(b"\n")[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wenet_lite.data.audio import AudioInfo, AudioSource, audio_info
 from wenet_lite.data.kaldi import read_table
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.errors import AudioError, DataError
 
 Span = tuple[str, float | None, float | None]

@@ -16,7 +16,8 @@ from typing import IO, TypeVar
 
 from wenet_lite.data.audio import SUFFIXES, EncodedAudio
 from wenet_lite.data.batch_plan import MicroBatch
-from wenet_lite.data.manifest import Manifest, local_path
+from wenet_lite.data.manifest import Manifest
+from wenet_lite.data.shard_list import local_path
 from wenet_lite.errors import AudioError
 
 T = TypeVar("T")

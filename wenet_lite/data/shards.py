@@ -16,7 +16,7 @@ import soundfile
 
 from wenet_lite.data.audio import SUFFIXES, read_audio, resample
 from wenet_lite.data.list_index import IndexHeader, file_sha256, index_path, write_index
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.errors import AudioError, DataError
 
 

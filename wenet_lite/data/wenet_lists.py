@@ -6,9 +6,10 @@ import logging
 import os
 
 from wenet_lite.data.kaldi import PathLike, read_table
-from wenet_lite.data.manifest import Utterance, write_manifest
+from wenet_lite.data.manifest import write_manifest
 from wenet_lite.data.prepare import spans_from, utterances_from
 from wenet_lite.data.shards import ShardOptions, write_shard_list, write_shards
+from wenet_lite.data.utterance import Utterance
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.decoding.calibration import Calibration, fit_calibration
 from wenet_lite.decoding.confidence import Evidence, Reliability, correct_words, reliability
 from wenet_lite.decoding.options import DecodingMode

@@ -126,8 +126,8 @@ class RelPositionMultiHeadedAttention(MultiHeadedAttention):
         """
         q, k, v, keys_values = self._with_cache(x, cache)
         p = self._heads(self.linear_pos(pos_emb))
-        of_key = torch.matmul(k, self.pos_bias_u.unsqueeze(2)) + torch.matmul(p, self.pos_bias_v.unsqueeze(2))
-        bias = (of_key / math.sqrt(self.d_k)).transpose(2, 3).masked_fill(~mask.unsqueeze(1), self.masked)
+        of_key = (k * self.pos_bias_u.unsqueeze(1)).sum(3) + (p * self.pos_bias_v.unsqueeze(1)).sum(3)
+        bias = (of_key / math.sqrt(self.d_k)).unsqueeze(2).masked_fill(~mask.unsqueeze(1), self.masked)
         return self._attend(q, k + p, v, bias), keys_values
 
 

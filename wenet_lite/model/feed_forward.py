@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from wenet_lite.model.dropout import Dropout
@@ -27,22 +26,5 @@ class PositionwiseFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., dim) to (..., dim)."""
-        if self.training and not torch.jit.is_scripting() and _convolves(x):  # type: ignore[attr-defined]
-            return _as_convolution(self.w_2, self.dropout(self.activation(_as_convolution(self.w_1, x))))
-        return self.w_2(self.dropout(self.activation(self.w_1(x))))
-
-
-def _convolves(x: Tensor) -> bool:
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def _as_convolution(layer: nn.Linear, x: Tensor) -> Tensor:
-    """`layer(x)` as a 1 x 1 convolution over a row of pixels.
-
-    torch leaves a linear layer to MKL and a convolution to oneDNN, which is twice as fast on AMD's processors.
-    """
-    if x.numel() == 0:
-        return layer(x)
-    row = x.reshape(1, -1, x.shape[-1]).transpose(1, 2).unsqueeze(2)  # (1, dim, 1, pixels), channels last in memory
-    out = nn.functional.conv2d(row, layer.weight[:, :, None, None], layer.bias)
-    return out.squeeze(2).transpose(1, 2).reshape(*x.shape[:-1], -1)
+        out: Tensor = self.w_2(self.dropout(self.activation(self.w_1(x))))
+        return out

@@ -1,4 +1,4 @@
-"""What makes the same training faster or smaller: precision, compilation, recomputation."""
+"""What makes the same training faster or smaller: kernels, precision, compilation, recomputation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from wenet_lite.data.dataset import Batch
 from wenet_lite.errors import ConfigError, WenetLiteError
 from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.training.cpu import train_through_onednn
 from wenet_lite.training.parallel import layers_of
 from wenet_lite.training.training_config import TrainingConfig
 
@@ -54,6 +55,8 @@ class Acceleration:
             torch.use_deterministic_algorithms(True)
         if config.tf32:
             torch.set_float32_matmul_precision("high")
+        if device.type == "cpu":
+            train_through_onednn(model)
         if config.gradient_checkpointing:
             for layer in model.encoder.encoders:
                 layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from wenet_lite.data.batch_plan import EpochPlan
 from wenet_lite.data.dataset import Batch, silent_batch
-from wenet_lite.data.draws import utterance_draws
 from wenet_lite.distributed import World
 from wenet_lite.errors import WenetLiteError
-from wenet_lite.features.spec_augment import spec_augment, spec_sub, spec_trim
-from wenet_lite.model.asr_model import Losses
 from wenet_lite.model.mask import TrainingChunk, draw_training_chunk
 from wenet_lite.training.acceleration import Acceleration
 from wenet_lite.training.bad_updates import BadUpdates
 from wenet_lite.training.batch_norms import BatchNorms, set_training_mode
 from wenet_lite.training.checkpoint import Checkpoint, order
 from wenet_lite.training.checkpoint_writer import CheckpointWriter
+from wenet_lite.training.forward_pass import ForwardPass
 from wenet_lite.training.interruption import Wishes
 from wenet_lite.training.meter import Meter
 from wenet_lite.training.monitor import Monitor
@@ -37,7 +33,6 @@ from wenet_lite.training.snapshot import restore, snapshot
 from wenet_lite.training.step import Stepper
 from wenet_lite.training.unreadable import Unreadable
 from wenet_lite.training.weight_average import WeightAverage
-from wenet_lite.transfer import to_device
 
 _LOG = logging.getLogger(__name__)
 
@@ -76,6 +71,7 @@ class Trainer:
 
         freeze(self.model, self.config.optimizer.freeze)
         self.acceleration = Acceleration(self.config, self.model, device)
+        self.forward_pass = ForwardPass(recipe, self.acceleration, device)
         self.parallel = build_parallel(self.config.distribution, world)
         self.parallel.prepare(self.model, device)
         self.stepper = Stepper(
@@ -172,38 +168,12 @@ class Trainer:
         assert batch is not None
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.update) * 1_009 + number)
         with self.acceleration.explain_memory(batch):
-            losses = self._losses(batch, chunk)
+            losses = self.forward_pass(batch, chunk)
             share = losses.total.sum() * int(heard) / max(plan.num_utterances(self.update_in_epoch), 1)
             (share * self.stepper.loss_scale).backward()
         if heard:
             self.meter.add(losses, batch.num_samples)
             self.bad_updates.heard(self.update + 1, batch.keys, losses.total)
-
-    def _losses(self, batch: Batch, chunk: TrainingChunk) -> Losses:
-        lens = self.recipe.fbank.num_frames(batch.num_samples)
-        taken = zip(batch.occurrences, batch.keys)
-        draws = [utterance_draws(self.recipe.seed, occurrence, key, "spectrum") for occurrence, key in taken]
-        if self.config.spec_trim is not None:
-            lens = spec_trim(lens, self.config.spec_trim, draws)
-        there = batch.to(self.device)
-        features, _ = self.recipe.fbank(there.waveforms, there.num_samples)
-        view = self._augmented(features, lens, draws)
-        rest = (to_device(lens, self.device), there.tokens, there.token_lens, chunk.size, chunk.num_left_chunks)
-        with self.acceleration.autocast():
-            if self.model.config.cr_ctc_weight:
-                return self.model.consistent_losses((view, self._augmented(features, lens, draws)), *rest)
-            losses: Losses = self.model(view, *rest)
-            return losses
-
-    def _augmented(self, features: Tensor, lens: Tensor, draws: Sequence[np.random.Generator]) -> Tensor:
-        """One view of (batch, frames, bins) features of (batch,) `lens` on the host; drawn anew at each call."""
-        config = self.config
-        if config.spec_augment is not None:
-            mean = self.model.encoder.global_cmvn.mean
-            features = spec_augment(features, lens, mean, config.spec_augment, draws)
-        if config.spec_sub is not None:
-            features = spec_sub(features, lens, config.spec_sub, draws)
-        return features
 
     def _step(self) -> None:
         """Move the weights."""

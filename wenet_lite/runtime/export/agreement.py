@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from wenet_lite.data.audio import read_audio, resample
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.errors import ExportError
 from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.runtime.model_dir import LoadedModel

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from wenet_lite.data.manifest import Utterance
+from wenet_lite.data.utterance import Utterance
 from wenet_lite.errors import ConfigError
 from wenet_lite.runtime.export.agreement import CheckedAudio
 from wenet_lite.runtime.export.onnx_export import export_onnx

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wenet_lite.decoding.ctc_prefix_beam import HAS_NUMBA
+from wenet_lite.decoding.compilation import HAS_NUMBA
 
 needs_numba = pytest.mark.skipif(not HAS_NUMBA, reason="numba is not installed: there is no compiled search")
 both_forms = pytest.mark.parametrize(

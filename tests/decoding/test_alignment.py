@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wenet_lite.decoding.alignment import Alignment, CtcAligner, Unalignable
+from wenet_lite.decoding.compilation import HAS_NUMBA
 
 
 def random_log_probs(frames: int, vocab: int, seed: int) -> torch.Tensor:
@@ -16,7 +17,13 @@ def random_log_probs(frames: int, vocab: int, seed: int) -> torch.Tensor:
 
 
 def align_one(log_probs: torch.Tensor, tokens: tuple[int, ...]) -> Alignment | Unalignable:
-    return CtcAligner(0)(log_probs[None], torch.tensor([len(log_probs)]), [tokens])[0]
+    """By either form of the search, which agree to the bit."""
+    found = [
+        CtcAligner(0, compiled=form)(log_probs[None], torch.tensor([len(log_probs)]), [tokens])[0]
+        for form in {False, HAS_NUMBA}
+    ]
+    assert found[0] == found[-1]
+    return found[0]
 
 
 def path_of(alignment: Alignment) -> list[int]:
@@ -59,11 +66,22 @@ def test_alone_equals_in_a_batch_and_equals_torchaudio(seed: int, repeats: int) 
     tokens = [torch.randint(1, 12, (n,), generator=generator).tolist() for n in (9, 1, 15, 4)]
     tokens[0] += tokens[0][-1:] * repeats
     together = CtcAligner(0)(log_probs, lens, tokens)
+    assert together == CtcAligner(0, compiled=False)(log_probs, lens, tokens)
     for row, length, ids, found in zip(log_probs, lens.tolist(), tokens, together):
         assert found == align_one(row[:length], tuple(ids))
         path, scores = functional.forced_align(row[None, :length], torch.tensor([ids], dtype=torch.int32), blank=0)
         assert path_of(found) == path[0].tolist()
         assert found.frame_log_probs == pytest.approx(scores[0].tolist())
+
+
+@given(frames=st.integers(1, 12), tokens=st.lists(st.integers(1, 2), max_size=6), seed=st.integers(0, 10_000))
+@settings(max_examples=80, deadline=None)
+def test_both_forms_choose_the_same_of_equal_paths(frames: int, tokens: list[int], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    log_probs = torch.tensor([0.0, -1.0, -2.0, -torch.inf])[torch.randint(0, 4, (frames, 3), generator=generator)]
+    found = align_one(log_probs, tuple(tokens))
+    if isinstance(found, Alignment):
+        assert found.score > -torch.inf
 
 
 def test_what_cannot_be_aligned_says_why() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from wenet_lite.decoding.compilation import HAS_NUMBA
 from wenet_lite.decoding.options import Hypothesis
 from wenet_lite.model.asr_model import required_encoder_frames
 
@@ -70,15 +72,14 @@ def with_spans(hyp: Hypothesis, alignment: Alignment | Unalignable) -> Hypothesi
 class CtcAligner:
     """Viterbi search over the CTC topology of known tokens (Graves et al., 2006, section 4.1, with max for sum).
 
-    All utterances of a batch and all states advance together, one frame a step, on the device of the posteriors;
-    the way back is walked on the host.
-
     Args:
         blank_id: index of the CTC blank.
+        compiled: whether posteriors on the host are searched compiled, an utterance after the other; else, and on
+            other devices, all utterances of a batch and all states advance together in tensors, one frame a step.
     """
 
-    def __init__(self, blank_id: int) -> None:
-        self.blank_id = blank_id
+    def __init__(self, blank_id: int, *, compiled: bool = HAS_NUMBA) -> None:
+        self.blank_id, self.compiled = blank_id, compiled
 
     @torch.no_grad()
     def __call__(
@@ -97,22 +98,43 @@ class CtcAligner:
         results: list[Alignment | Unalignable] = []
         if not len(lens):
             return results
+        search = self._compiled_paths if self.compiled and log_probs.device.type == "cpu" else self._paths
+        needed = [required_encoder_frames(list(ids)) for ids in tokens]
+        paths = search(log_probs, lens, tokens)
+        for ids, length, least, (path, score, along) in zip(tokens, lens.tolist(), needed, paths):
+            if length < least:
+                results.append(Unalignable(f"needs {least} encoder frames for its {len(ids)} units, has {length}"))
+            elif score == -math.inf:
+                results.append(Unalignable("has units of probability 0 on every path"))
+            else:
+                results.append(_alignment(path, along, ids))
+        return results
+
+    def _compiled_paths(
+        self, log_probs: Tensor, lens: Tensor, tokens: Sequence[Sequence[int]]
+    ) -> Iterator[tuple[np.ndarray, float, list[float]]]:
+        """As `_paths`."""
+        from wenet_lite.decoding.alignment_kernel import best_path
+
+        for row, length, ids in zip(log_probs.float().contiguous().numpy(), lens.tolist(), tokens):
+            labels = np.full(2 * len(ids) + 1, self.blank_id, np.int64)
+            labels[1::2] = ids
+            path, score = best_path(row[:length], labels)
+            yield path, score, row[np.arange(length), labels[path]].tolist()
+
+    def _paths(
+        self, log_probs: Tensor, lens: Tensor, tokens: Sequence[Sequence[int]]
+    ) -> Iterator[tuple[np.ndarray, float, list[float]]]:
+        """Of each utterance the (frames,) states of its best path, its score, which is -inf where no path is possible,
+        and the log posteriors along it."""
         labels = self._labels(tokens)
         emissions = self._emissions(log_probs, labels)
         scores, moves = self._search(emissions, lens, labels)
         host_moves, host_emissions = moves.cpu().numpy(), emissions.cpu().numpy()
         for i, (ids, length, row) in enumerate(zip(tokens, lens.tolist(), scores.cpu().numpy())):
-            needed = required_encoder_frames(list(ids))
-            if length < needed:
-                results.append(Unalignable(f"needs {needed} encoder frames for its {len(ids)} units, has {length}"))
-                continue
             last = max(range(max(2 * len(ids) - 1, 0), 2 * len(ids) + 1), key=row.__getitem__)
-            if row[last] == -np.inf:
-                results.append(Unalignable("has units of probability 0 on every path"))
-                continue
             path = _trace_back(host_moves[:length, i], last)
-            results.append(_alignment(path, host_emissions[np.arange(length), i, path].tolist(), ids))
-        return results
+            yield path, float(row[last]), host_emissions[np.arange(length), i, path].tolist()
 
     def _labels(self, tokens: Sequence[Sequence[int]]) -> Tensor:
         """(batch, states) label of each state: blank, token, blank, ..., token, blank."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from numba import njit
-
+HAS_NUMBA = importlib.util.find_spec("numba") is not None
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -15,6 +15,8 @@ def compiled(function: F) -> F:
 
     Those are the function's own and the user's cache, or what NUMBA_CACHE_DIR names.
     """
+    from numba import njit
+
     try:
         return cast(F, njit(cache=True)(function))
     except RuntimeError:  # there is none

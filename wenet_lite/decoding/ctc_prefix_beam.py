@@ -6,7 +6,6 @@ runs in tensors.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,11 +13,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from wenet_lite.decoding.compilation import HAS_NUMBA
 from wenet_lite.decoding.fusion import NO_FUSION, Fusion
 from wenet_lite.decoding.options import Hypothesis
 from wenet_lite.decoding.prefix_beam_tensors import TensorBeams
-
-HAS_NUMBA = importlib.util.find_spec("numba") is not None
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ over weights that were laid out once are faster, most of all for the few rows of
 processors. Their operators are private to torch: `torch.compile` puts them into a frozen model.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
 from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.model.cache import EncoderCache
 from wenet_lite.model.convolution import DepthwiseConv1d, PointwiseConv1d
+from wenet_lite.model.encoder import Encoder
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
 
 _ROWS = 16
@@ -34,7 +34,40 @@ def prepare_for_cpu(model: AsrModel) -> None:
     """
     if torch.backends.mkldnn.is_available():
         pack(model)
-    model.encoder.advance = torch.jit.script(model.encoder).advance  # type: ignore[method-assign]
+    model.encoder.advance = Advance(model.encoder)  # type: ignore[method-assign]
+
+
+class Advance:
+    """An encoder's `advance` as one graph.
+
+    The graph gives back plain tensors: for each named tuple that leaves TorchScript torch makes a class anew, which
+    takes as long as a layer does.
+
+    Args:
+        encoder: in eval mode.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._graph = torch.jit.script(_PlainAdvance(encoder))
+
+    def __call__(
+        self, features: Tensor, lens: Tensor, cache: EncoderCache, next_cache_frames: int
+    ) -> tuple[Tensor, Tensor, EncoderCache]:
+        """As `Encoder.advance`."""
+        out, out_lens, *of_cache = self._graph(features, lens, cache, next_cache_frames)
+        return out, out_lens, EncoderCache(*of_cache)
+
+
+class _PlainAdvance(nn.Module):
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(
+        self, features: Tensor, lens: Tensor, cache: EncoderCache, next_cache_frames: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        out, out_lens, after = self.encoder.advance(features, lens, cache, next_cache_frames)
+        return out, out_lens, after.attention, after.convolution, after.lens, after.offset
 
 
 def pack(model: nn.Module) -> None:

@@ -91,6 +91,8 @@ class StreamStepper:
 
 def _batched(caches: Sequence[EncoderCache]) -> EncoderCache:
     """The caches of single streams as that of a batch, whose room is that of the largest."""
+    if len(caches) == 1:
+        return caches[0]
     first, room = caches[0].attention, max(cache.attention.shape[3] for cache in caches)
     attention = first.new_zeros(first.shape[0], len(caches), first.shape[2], room, first.shape[4])
     for i, cache in enumerate(caches):
@@ -106,6 +108,8 @@ def _batched(caches: Sequence[EncoderCache]) -> EncoderCache:
 def _one_of(cache: EncoderCache, index: int, frames: int) -> EncoderCache:
     """A stream's own part of a batch's cache, with room for `frames`; the batch's memory is not held."""
     room = cache.attention.shape[3]
+    if cache.attention.shape[1] == 1 and room == frames:
+        return cache
     return EncoderCache(
         cache.attention[:, index : index + 1, :, room - frames :].clone(),
         cache.convolution[:, index : index + 1].clone(),

@@ -38,7 +38,6 @@ class Benchmark:
     takes: options that add rows, each by itself.
     takes_together: options that add rows where all of them are given.
     arguments: besides.
-    positional: whether it takes what it needs without the options' names.
     package: without which it cannot run.
     """
 
@@ -48,7 +47,6 @@ class Benchmark:
     takes: tuple[str, ...] = ()
     takes_together: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
-    positional: bool = False
     package: str = ""
 
     def missing(self, given: dict[str, Path]) -> str:
@@ -64,8 +62,7 @@ class Benchmark:
         together = self.takes_together if given.keys() >= set(self.takes_together) else ()
         for option in (*self.needs, *self.takes, *together):
             if option in given:
-                path = os.fspath(given[option])
-                command += [path] if self.positional else [option_name(option), path]
+                command += [option_name(option), os.fspath(given[option])]
         return [*command, *self.arguments]
 
 
@@ -87,7 +84,7 @@ BENCHMARKS = (
     Benchmark("load_int8", "runtime.py", ("model",), arguments=("--only", "load", "--dtype", "int8")),
     Benchmark("peer_streams", "peers.py", ("model", "data"), arguments=("--only", "streams"), package="sherpa_onnx"),
     Benchmark("peer_alignment", "peers.py", arguments=("--only", "alignment"), package="torchaudio"),
-    Benchmark("soak", "runtime_server.py", ("model", "data"), positional=True),
+    Benchmark("soak", "runtime_server.py", ("model", "data")),
 )
 
 

@@ -1,6 +1,6 @@
 """A crowd of clients at a server, for minutes, each at the speed of speech.
 
-    python benchmarks/runtime_server.py <model directory> <data.list> [--clients 50] [--minutes 10]
+    python benchmarks/runtime_server.py --model <model directory> --data <data.list> [--clients 50] [--minutes 10]
 
 Every client sends utterances of the list, one after the other with a pause after each, in portions of a tenth of a
 second when they would be spoken, through a connection that stays open for a minute. What it must be told is what a
@@ -156,15 +156,15 @@ def rows(seen: Seen, clients: int, expected: list[str]) -> Iterator[Row]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="model directory")
-    parser.add_argument("data_list", type=Path, help="data.list with utterances that clients say")
+    parser.add_argument("--model", type=Path, required=True, help="model directory")
+    parser.add_argument("--data", type=Path, required=True, help="data.list with utterances that clients say")
     parser.add_argument("--clients", type=int, default=50, help="at a time (%(default)s)")
     parser.add_argument("--minutes", type=float, default=10, help="(%(default)s)")
     parser.add_argument("--utterances", type=int, default=40, help="of the list (%(default)s)")
     args, of_server = parser.parse_known_args()
     torch.set_num_threads(1)
     print(machine_line())
-    spoken = spoken_pcm(args.data_list, args.utterances)
+    spoken = spoken_pcm(args.data, args.utterances)
     command = [sys.executable, "-m", "wenet_lite.bin.serve", os.fspath(args.model), "--port", "0", *of_server]
     root = Path(__file__).resolve().parents[1]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:

@@ -100,8 +100,8 @@ def train(checkout: Path, folder: Path) -> None:
     from wenet.bin.train import main  # type: ignore[import-not-found]
 
     sys.argv = [
-        "train.py", "--device", "cpu", "--ddp.dist_backend", "gloo", "--config", f"{folder}/wenet.yaml",
-        "--data_type", "raw", "--train_data", f"{folder}/train.list", "--cv_data", f"{folder}/dev.list",
+        "train.py", "--device", "cpu", "--ddp.dist_backend", "gloo", "--config", f"{folder}/input/wenet.yaml",
+        "--data_type", "raw", "--train_data", f"{folder}/input/train.list", "--cv_data", f"{folder}/input/dev.list",
         "--model_dir", os.fspath(folder), "--tensorboard_dir", f"{folder}/tensorboard", "--num_workers", "1",
         "--prefetch", "10",
     ]  # fmt: skip
@@ -126,11 +126,12 @@ def main() -> None:
     settings = [] if args.epochs is None else [f"training.max_epochs={args.epochs}"]
     config = read_experiment(args.config, settings)
     vocab_size = load_tokenizer(args.lang_dir).vocab_size
-    args.output.mkdir(parents=True, exist_ok=True)
+    inputs = args.output / "input"  # not beside WeNet's own files, all of which its average_model.py reads
+    inputs.mkdir(parents=True, exist_ok=True)
     tree = wenet_tree(config, vocab_size, args.lang_dir, args.cmvn, args.processes)
-    (args.output / "wenet.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
-    write_raw_list(args.train_data, args.output / "train.list")
-    write_raw_list(args.dev_data, args.output / "dev.list")
+    (inputs / "wenet.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    write_raw_list(args.train_data, inputs / "train.list")
+    write_raw_list(args.dev_data, inputs / "dev.list")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={args.processes}"]
     os.execv(sys.executable, [*launcher, *sys.argv])
 

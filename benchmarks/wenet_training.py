@@ -2,7 +2,7 @@
 
     python benchmarks/wenet_training.py --wenet <checkout> --config conf/mini.yaml --lang-dir <lang> \
         --cmvn <global_cmvn> --train-data <data.list> --dev-data <data.list> --output <folder>
-        [--epochs 24] [--processes 2]
+        [--epochs 24] [--processes 2] [--checkpoint <output>/epoch_N.pt]
 
 Then WeNet's `average_model.py` averages what lies in the folder, `wenet-lite import_wenet` makes a run of ours of it,
 and both are decoded and scored by the same commands. What WeNet does not have is left out: heads on middle layers,
@@ -83,7 +83,7 @@ def wenet_tree(config: ExperimentConfig, vocab_size: int, lang_dir: Path, cmvn: 
     }
 
 
-def train(checkout: Path, folder: Path) -> None:
+def train(checkout: Path, folder: Path, checkpoint: Path | None) -> None:
     """WeNet's trainer, in one of the processes that torch has started."""
     sys.path.insert(0, os.fspath(checkout))
     repair_wenet(checkout)
@@ -104,6 +104,7 @@ def train(checkout: Path, folder: Path) -> None:
         "--data_type", "raw", "--train_data", f"{folder}/input/train.list", "--cv_data", f"{folder}/input/dev.list",
         "--model_dir", os.fspath(folder), "--tensorboard_dir", f"{folder}/tensorboard", "--num_workers", "1",
         "--prefetch", "10",
+        *(["--checkpoint", os.fspath(checkpoint)] if checkpoint else []),
     ]  # fmt: skip
     main()
 
@@ -119,9 +120,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--epochs", type=int, help="instead of the configuration's")
     parser.add_argument("--processes", type=int, default=2, help="that share each update (default: %(default)s)")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="epoch_N.pt of the folder, to go on from as WeNet does: weights alone"
+    )
     args = parser.parse_args()
     if "RANK" in os.environ:
-        train(args.wenet, args.output)
+        train(args.wenet, args.output, args.checkpoint)
         return
     settings = [] if args.epochs is None else [f"training.max_epochs={args.epochs}"]
     config = read_experiment(args.config, settings)

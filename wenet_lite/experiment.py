@@ -169,7 +169,7 @@ def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, devic
     dataset = SpeechDataset(train, tokenizer.encode_transcript, SAMPLE_RATE, augmenter)
     dev_dataset = SpeechDataset(dev, tokenizer.encode_transcript, SAMPLE_RATE)
     validator = Validator(
-        dev_dataset, dev_plan, tokenizer.decode, fbank, config.training.num_workers, world, device,
+        dev_dataset, dev_plan, tokenizer, fbank, config.training.num_workers, world, device,
         config.training.max_bad_fraction,
     )  # fmt: skip
     return Recipe(

@@ -1,16 +1,21 @@
 """Several lists train as one, each as often as its weight tells."""
 
+import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from toy import ROOT, Toy, run_module
+import torch
+from toy import ROOT, WORDS, Toy, run_module
 from toy_run import assert_same_weights
 
 from wenet_lite.bin import make_shards, train
+from wenet_lite.data.weighted_list import WeightedList
+from wenet_lite.distributed import World
 from wenet_lite.errors import ConfigError, DataError
+from wenet_lite.experiment import DataPaths, build_recipe, read_experiment
 from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint
 
 STEADY = ("model.encoder.dropout_rate=0.0", "model.encoder.positional_dropout_rate=0.0")
@@ -86,3 +91,14 @@ def test_lists_of_files_and_of_shards_are_mixed_unless_shards_are_streamed(
     (tmp_path / "foreign.list").write_text(lines[0].replace('"train-00"', '"foreign"'))
     with pytest.raises(DataError, match=r"foreign\.list: is a list of utterances, and another list has shards"):
         train.main([*arguments_for(toy, tmp_path / "x", [streams, str(tmp_path / "foreign.list")]), "--allow-pipes"])
+
+
+def test_a_dev_list_without_text_rules_is_measured_by_them(toy: Toy, tmp_path: Path) -> None:
+    dev = tmp_path / "dev.list"
+    lines = [json.loads(line) for line in (toy.folder / "dev/data.list").read_text().splitlines()]
+    dev.write_text("".join(json.dumps({**line, "txt": line["txt"].lower()}) + "\n" for line in lines))
+    training = [WeightedList(str(toy.folder / "train/data.list"))]
+    paths = DataPaths(training, str(dev), str(toy.folder / "lang"), str(toy.folder / "global_cmvn"))
+    recipe = build_recipe(read_experiment(toy.folder / "toy.yaml"), paths, World(), torch.device("cpu"))
+    _, samples = recipe.validator.measure(recipe.model)
+    assert samples and all(set(sample.reference.split()) <= WORDS.keys() for sample in samples)

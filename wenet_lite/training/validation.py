@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
@@ -17,9 +16,9 @@ from wenet_lite.distributed import World, gather_objects, sum_over_ranks
 from wenet_lite.features.fbank import Fbank
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.scoring.wer import Unit, align, split_units
+from wenet_lite.text.tokenizer import Tokenizer
 from wenet_lite.training.unreadable import Unreadable
 
-_LOG = logging.getLogger(__name__)
 _SAMPLES = 3
 
 
@@ -45,7 +44,7 @@ class Validator:
     Args:
         dataset: the dev utterances.
         plan: their batches, without speed perturbation.
-        decode: units to text.
+        tokenizer: units to text, and the rules that a transcript goes through before it is compared.
         fbank: the front end.
         num_workers: processes that load data.
         world: this process among the ranks.
@@ -57,19 +56,19 @@ class Validator:
         self,
         dataset: SpeechDataset,
         plan: BatchPlan,
-        decode: Callable[[Sequence[int]], str],
+        tokenizer: Tokenizer,
         fbank: Fbank,
         num_workers: int,
         world: World,
         device: torch.device,
         max_bad_fraction: float,
     ) -> None:
-        self.dataset, self.fbank, self.decode, self.num_workers = dataset, fbank, decode, num_workers
+        self.dataset, self.fbank, self.tokenizer, self.num_workers = dataset, fbank, tokenizer, num_workers
         self.world, self.device, self.max_bad_fraction = world, device, max_bad_fraction
         epoch = plan.epoch(0)
         self._share = [epoch.micro_batch(i) for i in range(world.rank, epoch.num_micro_batches, world.size)]
         self._most = -(-epoch.num_micro_batches // world.size)
-        self._texts = {utterance.key: utterance.txt for utterance in dataset.manifest}
+        self._texts = {utterance.key: tokenizer.rules(utterance.txt) for utterance in dataset.manifest}
         # A language that is written without blanks has its characters counted.
         self._unit: Unit = "word" if any(" " in text for text in self._texts.values()) else "char"
         # The same few, whatever the number of ranks.
@@ -118,7 +117,7 @@ class Validator:
             values = {"loss": losses.total, **losses.parts, "utterances": torch.ones_like(losses.total)}
             for name, value in values.items():
                 sums[name] += value.double().sum()
-            hyps = [self.decode(found[0].tokens) for found in search(log_probs, encoder_lens)]
+            hyps = [self.tokenizer.decode(found[0].tokens) for found in search(log_probs, encoder_lens)]
             refs = [self._texts[key] for key in batch.keys]
             for aligned in align(batch.keys, *([split_units(t, self._unit) for t in texts] for texts in (refs, hyps))):
                 sums["errors"] += aligned.counts.errors

@@ -143,8 +143,9 @@ read -ra chunks <<<"$decode_chunks"
 read -ra latency_chunks <<<"$eval_chunks"
 read -ra histories <<<"$eval_left_chunks"
 read -ra settings <<<"$set"
+read -ra lm_files <<<"$lm_text"
 lm_texts=()
-for file in $lm_text; do
+for file in "${lm_files[@]}"; do
   lm_texts+=("$(from_caller "$file")")
   [[ -f ${lm_texts[-1]} ]] || die "no such file: ${lm_texts[-1]}"
 done
@@ -246,6 +247,12 @@ count_gpus() { # GPUs to train on: those of --num-gpus, if they are there
   echo $((num_gpus < 0 ? found : num_gpus))
 }
 
+without_gpu() { # whether this run computes on the CPU; ends it where it asks for GPUs that are not there
+  local gpus
+  gpus=$(count_gpus) || exit 1
+  ((gpus == 0))
+}
+
 stage_5() { # checkpoint averaging
   needs "$exp/checkpoints" 4
   logged stage5 python3 -m wenet_lite.bin.average --exp-dir "$exp" --num "$average_num" --mode best --output "$average"
@@ -260,7 +267,7 @@ stage_6() { # decoding and scoring; latency of streams
   if streams && ((${#latency_chunks[@]})); then
     local data=${tests[0]} name device=()
     name=$(basename "$data")
-    if (($(count_gpus) == 0)); then device=(--device cpu); fi
+    if without_gpu; then device=(--device cpu); fi
     logged "stage6_${name}_latency" python3 -m wenet_lite.bin.evaluate_chunks --exp-dir "$exp" --checkpoint "$average" \
       --data "$(list_of "$data")" --ref "$data/text" --result-dir "$exp/chunks_$name" \
       --chunks "${latency_chunks[@]}" --left-chunks "${histories[@]}" "${device[@]}"
@@ -308,11 +315,11 @@ stage_8() { # a language model, its weights, and decoding with it
   local lm=$exp/model/lm mode with_lm=() texts=() device=()
   for mode in "${modes[@]}"; do [[ $mode == ctc_greedy_search ]] || with_lm+=("$mode"); done
   ((${#with_lm[@]})) || die "none of --decode-modes takes a language model"
+  if without_gpu; then device=(--device cpu); fi
   if ((${#lm_texts[@]})); then texts=(--plain-text "${lm_texts[@]}"); fi
   mkdir -p "$lm"
   logged stage8_train python3 -m wenet_lite.bin.train_lm --text "$train/text" "${texts[@]}" --rules "$lang" \
     --order "$lm_order" --output "$lm/lm.arpa.gz" --dev-text "$dev/text"
-  if (($(count_gpus) == 0)); then device=(--device cpu); fi
   logged stage8_tune python3 -m wenet_lite.bin.tune_lm --exp-dir "$exp" --checkpoint "$average" \
     --data "$(list_of "$dev")" --lm "$lm/lm.arpa.gz" --output "$lm/weights.json" "${device[@]}"
   decode stage8 "${with_lm[*]}" --lm "$lm/lm.arpa.gz" --lm-weights "$lm/weights.json"

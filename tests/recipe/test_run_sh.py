@@ -132,6 +132,15 @@ def test_the_weights_to_start_from_are_handed_to_training(recipe: Path, tmp_path
     assert f" --init-from {tmp_path}/base.pt --init-partial --allow-config-change" in command
 
 
+def test_gpus_that_are_not_there_end_a_stage_before_it_makes_anything(recipe: Path) -> None:
+    for name in ("exp/smoke_smoke/model/model.yaml", "data/smoke_dev/data.list"):
+        (recipe / name).parent.mkdir(parents=True, exist_ok=True)
+        (recipe / name).touch()
+    said = complaint(recipe, "--stage", "8", "--stop-stage", "8", "--num-gpus", "999")
+    assert said.startswith("run.sh: --num-gpus 999: ")
+    assert not (recipe / "exp/smoke_smoke/model/lm").exists()
+
+
 def test_the_root_script_hands_its_options_on(recipe: Path, tmp_path: Path) -> None:
     """From any folder, with nothing to install."""
     command = ["bash", str(recipe.parents[1] / "run.sh"), "--stage", "1", "--datadir", "here"]

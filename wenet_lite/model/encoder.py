@@ -244,7 +244,7 @@ class Encoder(nn.Module):
             if remembers:
                 rooms = _room(next_cache.attention, row, attention), _room(next_cache.convolution, row, convolution)
                 _remember(keys_values, inputs, time, padding, rooms[0], rooms[1])
-        if remembers and _recorded():
+        if remembers and is_recorded():
             next_cache = EncoderCache(
                 torch.stack(attention), torch.stack(convolution), next_cache.lens, next_cache.offset
             )
@@ -285,19 +285,12 @@ def _remember(
 def _room(cache: Tensor, row: int, recorded: list[Tensor]) -> Tensor:
     """Of a layer; in a recorded graph, where writing into a part of a tensor copies the whole, on its own in a list."""
     room = cache[row]
-    if _recorded():
+    if is_recorded():
         room = torch.empty_like(room)
         recorded.append(room)
     return room
 
 
-def _recorded() -> bool:
-    recorded = False
-    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-        recorded = is_recorded()
-    return recorded
-
-
 def _is_full(lens: Tensor, time: int) -> bool:
     """Whether no stream has padding; false where to know it would wait for a GPU, or be fixed in a recorded graph."""
-    return not _recorded() and lens.device.type == "cpu" and bool((lens == time).all())
+    return not is_recorded() and lens.device.type == "cpu" and bool((lens == time).all())

@@ -11,8 +11,10 @@ from wenet_lite.model.cache import EncoderCache
 
 def is_recorded() -> bool:
     """Whether `torch.export` or `torch.jit.trace` records what is computed: no step may depend on values then."""
-    traced = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
-    return bool(traced or torch.compiler.is_exporting())
+    recorded = False
+    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        recorded = _is_traced() or torch.compiler.is_exporting()
+    return recorded
 
 
 def check_utterances(features: Tensor, lens: Tensor, bins: int, window: int, *, finite: bool) -> None:
@@ -103,3 +105,7 @@ def _check_values(features: Tensor, lens: Tensor) -> None:
 
 def _without_time(attention: Tensor) -> list[int]:
     return [*attention.shape[:3], *attention.shape[4:]]
+
+
+def _is_traced() -> bool:
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]

@@ -84,10 +84,7 @@ class MixtureOfExperts(nn.Module):
         heard = torch.cat([x, embedding], dim=2) if self.hears_embedding else x
         probabilities = self.gate(heard).float().softmax(dim=-1)
         weights, chosen = probabilities.flatten(0, 1).topk(self.top_k, dim=1)
-        recorded = False
-        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            recorded = is_recorded()
-        if recorded:
+        if is_recorded():
             return self._all_experts(x, chosen, weights), probabilities
         order = chosen.flatten().argsort(stable=True)
         inputs = x.flatten(0, 1).index_select(0, torch.div(order, self.top_k, rounding_mode="floor"))

@@ -10,8 +10,7 @@ from matplotlib.image import imread
 
 from wenet_lite.bin import command, plot_training
 from wenet_lite.errors import DataError, WenetLiteError
-from wenet_lite.training.meter import EXPERT
-from wenet_lite.training.metrics import read_runs
+from wenet_lite.training.metrics import EXPERT, read_runs
 from wenet_lite.training.plot import COLOURS, _figure, draw_runs
 
 TRAIN = {"loss": 3.0, "ctc": 4.0, "ctc_layer3": 5.0, "attention": 2.0, "accuracy": 0.5, "learning_rate": 0.001}

@@ -14,9 +14,7 @@ from wenet_lite.data.dataset import Batch
 from wenet_lite.distributed import World, sum_over_ranks
 from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.model.asr_model import AsrModel, Losses
-
-EXPERT = "expert_layer"
-"""Beginning of the names of metrics that tell how much an expert is used: `expert_layer<layer>_<expert>`."""
+from wenet_lite.training.metrics import EXPERT
 
 
 class Meter:

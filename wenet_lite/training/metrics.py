@@ -1,4 +1,4 @@
-"""What runs have measured, read back from the `metrics.jsonl` that `Monitor` writes."""
+"""What runs have measured, by name, read back from the `metrics.jsonl` that `Monitor` writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from wenet_lite.config import load_yaml
 from wenet_lite.errors import DataError
 
 _LOG = logging.getLogger(__name__)
-_EXPERT = re.compile(r"expert_layer(\d+)_(\d+)")
+EXPERT = "expert_layer"
+"""Beginning of the names of metrics that tell how much an expert is used: `expert_layer<layer>_<expert>`."""
+_EXPERT_METRIC = re.compile(EXPERT + r"(\d+)_(\d+)")
 _CURE = "name the folder of a run, after its first training.log_interval updates"
 Kind = Literal["train", "dev"]
 
@@ -48,7 +50,7 @@ class RunMetrics:
     @property
     def experts(self) -> list[tuple[int, int]]:
         """Layer and number of each expert, sorted."""
-        found = map(_EXPERT.fullmatch, self.metrics)
+        found = map(_EXPERT_METRIC.fullmatch, self.metrics)
         return sorted((int(match[1]), int(match[2])) for match in found if match)
 
     def series(self, kind: Kind, metric: str) -> np.ndarray:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.training.checkpoint import order
-from wenet_lite.training.meter import EXPERT
+from wenet_lite.training.metrics import EXPERT
 from wenet_lite.training.training_config import TrainingConfig
 from wenet_lite.training.validation import Sample
 from wenet_lite.training.watch import Watch

@@ -12,7 +12,7 @@ import numpy as np
 
 from wenet_lite.drawing import COLOURS, GREY, STYLE, NoMatplotlibError, write_figure
 from wenet_lite.errors import WenetLiteError
-from wenet_lite.training.metrics import RunMetrics
+from wenet_lite.training.metrics import EXPERT, RunMetrics
 
 try:
     from matplotlib import rc_context
@@ -210,7 +210,7 @@ def _draw_heat_map(axes: Axes, run: RunMetrics, colour: str) -> None:
     """A row for each expert, the first layer on top; an expert that is hardly used stays white."""
     axes.set_title("Use of experts, % of a layer's frames", loc="left", color=colour)
     experts = run.experts
-    series = [run.series("train", f"expert_layer{layer}_{expert}") for layer, expert in experts]
+    series = [run.series("train", f"{EXPERT}{layer}_{expert}") for layer, expert in experts]
     updates, shares = series[0][0], [100 * values for _, values in series]
     image = axes.pcolormesh([0, *updates], range(len(experts) + 1), shares, vmin=0, cmap="Blues")
     layers = [layer for layer, _ in experts]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from wenet_lite.model.model_config import ModelConfig
-from wenet_lite.training.meter import EXPERT
+from wenet_lite.training.metrics import EXPERT
 from wenet_lite.training.training_config import TrainingConfig
 
 _MOST_WAITING = 0.2

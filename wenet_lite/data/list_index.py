@@ -7,9 +7,9 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from wenet_lite.data.kaldi import write_lines
 from wenet_lite.errors import DataError
 
 INDEX_CURE = "wenet-lite make_list --index <list> makes the index"
@@ -59,11 +59,8 @@ class IndexHeader:
 
 def write_index(header: IndexHeader, entries: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
     """Write an index, by rename."""
-    temporary = Path(os.fspath(path) + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as stream:
-        stream.write(json.dumps({"schema": _SCHEMA, "size": header.size, "sha256": header.sha256}) + "\n")
-        stream.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-    temporary.replace(path)
+    first = {"schema": _SCHEMA, "size": header.size, "sha256": header.sha256}
+    write_lines(path, (json.dumps(line, ensure_ascii=False).encode() for line in (first, *entries)))
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:

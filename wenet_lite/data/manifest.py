@@ -8,11 +8,11 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
+from wenet_lite.data.kaldi import renamed_when_written
 from wenet_lite.data.list_index import INDEX_CURE, IndexHeader, index_path
 from wenet_lite.data.list_line import (
     INDEX_REQUIRED,
@@ -113,16 +113,13 @@ class Manifest(Sequence[Utterance]):
 
 def write_manifest(utterances: Iterable[Utterance], path: str | os.PathLike[str]) -> int:
     """Write `data.list`, by rename; returns how many utterances."""
-    target = Path(path)
-    temporary = target.with_name(target.name + ".tmp")
     count = 0
-    with open(temporary, "w", encoding="utf-8") as stream:
+    with renamed_when_written(path) as stream:
         for utterance in utterances:
             line = asdict(utterance)
             line = {key: value for key, value in line.items() if value is not None and (value or key != "speaker")}
-            stream.write(json.dumps({**line, "schema": SCHEMA}, ensure_ascii=False) + "\n")
+            stream.write(json.dumps({**line, "schema": SCHEMA}, ensure_ascii=False).encode() + b"\n")
             count += 1
-    temporary.replace(target)
     return count
 
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Literal
 import soundfile
 
 from wenet_lite.data.audio import SUFFIXES, read_audio, resample
+from wenet_lite.data.kaldi import write_lines
 from wenet_lite.data.list_index import IndexHeader, file_sha256, index_path, write_index
 from wenet_lite.data.utterance import Utterance
 from wenet_lite.errors import AudioError, DataError
@@ -180,6 +181,4 @@ class _Window(io.RawIOBase):
 
 def write_shard_list(paths: Sequence[str], path: str | os.PathLike[str]) -> None:
     """Write a list of shards, one a line, by rename."""
-    temporary = Path(os.fspath(path) + ".tmp")
-    temporary.write_text("".join(f"{os.path.abspath(shard)}\n" for shard in paths), encoding="utf-8")
-    temporary.replace(path)
+    write_lines(path, (os.path.abspath(shard).encode() for shard in paths))

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from wenet_lite.data.kaldi import write_lines
 from wenet_lite.errors import DataError
 from wenet_lite.features.kaldi_matrix import parse_matrix
 
@@ -56,10 +57,7 @@ def write_cmvn(stats: CmvnStats, path: str | os.PathLike[str]) -> None:
         "var_stat": stats.total_squares.tolist(),
         "frame_num": stats.num_frames,
     }
-    target = Path(path)
-    temporary = target.with_name(target.name + ".tmp")
-    temporary.write_text(json.dumps(tree) + "\n", encoding="utf-8")
-    temporary.replace(target)
+    write_lines(path, [json.dumps(tree).encode()])
 
 
 def read_cmvn(path: str | os.PathLike[str]) -> CmvnStats:

@@ -14,6 +14,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from wenet_lite.data.kaldi import write_lines
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.training.checkpoint import order
 from wenet_lite.training.metrics import EXPERT
@@ -146,9 +147,7 @@ def _cut_back(path: Path, update: int, measured: bool) -> None:
         try:
             record = json.loads(line)
             if (record["update"], not measured and record["kind"] == "dev") <= (update, False):
-                kept.append(line + "\n")
+                kept.append(line.encode())
         except ValueError:  # torn by a kill
             continue
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    temporary.replace(path)
+    write_lines(path, kept)

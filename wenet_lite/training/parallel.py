@@ -11,6 +11,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from wenet_lite.distributed import World, sum_over_ranks
 from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.model.decoder import DecoderLayer
+from wenet_lite.model.encoder_layer import ConformerLayer, TransformerLayer
 
 
 class Parallel(Protocol):
@@ -85,14 +87,10 @@ def build_parallel(kind: Literal["ddp", "fsdp"], world: World) -> Parallel:
 
 
 def layers_of(model: AsrModel) -> list[nn.Module]:
-    """The layers of encoder and decoders, which are sharded, compiled and recomputed one by one."""
-    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
-    named = {id(layer): layer for found in lists for layer in found if _is_layer(layer)}
-    return list(named.values())
-
-
-def _is_layer(module: nn.Module) -> bool:
-    return type(module).__name__.endswith("Layer")
+    """The layers of encoder and decoders, which are sharded and compiled one by one."""
+    return [
+        module for module in model.modules() if isinstance(module, ConformerLayer | TransformerLayer | DecoderLayer)
+    ]
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -76,20 +76,16 @@ class SuspectTranscripts:
     worst: tuple[SuspectTranscript, ...]
 
 
-def suspect_transcripts(
-    utterances: Sequence[Utterance], rates: np.ndarray, number: int, rule: RateRule | None = None
-) -> SuspectTranscripts:
-    """Find the transcripts whose rate is out of range.
+def suspect_transcripts(utterances: Sequence[Utterance], rates: np.ndarray, number: int) -> SuspectTranscripts:
+    """Find the transcripts whose rate is out of range, as `RateRule` has it.
 
     Args:
         utterances: of one set.
         rates: (utterances,) characters a second.
         number: how many are listed.
-        rule: what out of range means.
     """
-    rule = rule or RateRule()
     spoken = rates[rates > 0]
-    slowest, fastest = rule.range_of(spoken)
+    slowest, fastest = RateRule().range_of(spoken)
     median = float(np.median(spoken)) if len(spoken) else 1.0
     distances = np.full(len(rates), np.inf)
     distances[rates > 0] = np.abs(np.log(spoken / median))

@@ -128,7 +128,7 @@ class TextDescription:
     unknown: UnknownUnits | None
 
 
-def describe_texts(sets: Sequence[DataSet], number: int, lang_dir: PathLike | None = None) -> list[TextDescription]:
+def describe_texts(sets: Sequence[DataSet], number: int, lang_dir: PathLike | None) -> list[TextDescription]:
     """Describe the transcripts of sets, the later ones compared with the first.
 
     Args:

@@ -24,7 +24,7 @@ Span = tuple[AudioFile | AudioCommand, float | None, float | None]
 
 
 def compute_cmvn(
-    spans: Sequence[Span], config: FbankConfig, num_jobs: int, world: World | None = None
+    spans: Sequence[Span], config: FbankConfig, num_jobs: int, world: World
 ) -> tuple[CmvnStats, dict[str, str]]:
     """Sum the features of utterances.
 
@@ -34,11 +34,10 @@ def compute_cmvn(
         spans: what is summed; those of one recording best side by side.
         config: the front end; no dither is added.
         num_jobs: processes of this rank.
-        world: the ranks that share the work; None for this process alone.
+        world: the ranks that share the work.
     Returns:
         the statistics, and recording and reason of each span that could not be read; the same on every rank.
     """
-    world = world or World()
     portions = [spans[first : first + _PORTION] for first in range(0, len(spans), _PORTION)]
     mine = portions[world.rank :: world.size]
     work = functools.partial(_stats_of, config=config)

@@ -35,14 +35,14 @@ def right_context(kind: SubsamplingType) -> int:
     return context
 
 
-def subsampled_length(num_frames: int, kind: SubsamplingType = "conv2d") -> int:
+def subsampled_length(num_frames: int, kind: SubsamplingType) -> int:
     """Encoder frames that `num_frames` feature frames give."""
     for kernel, stride in _SHAPES[kind]:
         num_frames = max((num_frames - kernel) // stride + 1, 0)
     return num_frames
 
 
-def required_frames(encoder_frames: int, kind: SubsamplingType = "conv2d") -> int:
+def required_frames(encoder_frames: int, kind: SubsamplingType) -> int:
     """Fewest feature frames that give `encoder_frames` encoder frames: the inverse of `subsampled_length`."""
     if encoder_frames == 0:
         return 0

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from wenet_lite.data.audio import audio_info
 from wenet_lite.data.kaldi import PathLike, read_table
+from wenet_lite.data.list_line import COMMAND_CURE, COMMAND_FAULT
 from wenet_lite.data.manifest import read_manifest
 from wenet_lite.data.prepare import read_spans
 from wenet_lite.data.utterance import Utterance
 from wenet_lite.errors import AudioError, DataError
 
-PIPE_REASON = "is a command, which is not run unasked (--allow-pipes runs it)"
+PIPE_REASON = f"{COMMAND_FAULT} ({COMMAND_CURE})"
 _CURE = "give a Kaldi data directory with wav.scp, text and utt2spk, or a data.list"
 
 

@@ -26,6 +26,8 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "audio_bytes": int,
     "error": str,
 }
+COMMAND_FAULT, COMMAND_CURE = "is a command, which is not run unasked", "--allow-pipes runs it"
+"""What is wrong with a path that is a command where none may be run, and what to do."""
 LIST_REQUIRED = ("key", "wav", "txt")
 INDEX_REQUIRED = ("key", "num_samples", "sample_rate")
 SHARD_REQUIRED = (*INDEX_REQUIRED, "txt", "audio_offset", "audio_bytes")
@@ -64,7 +66,7 @@ def parse_line(
 
 def command_error(path: str | os.PathLike[str], line: int) -> DataError:
     """What is wrong with a line that is a command where none may be run."""
-    return DataError("is a command, which is not run unasked", path=path, line=line, cure="--allow-pipes runs it")
+    return DataError(COMMAND_FAULT, path=path, line=line, cure=COMMAND_CURE)
 
 
 def open_list(path: str | os.PathLike[str], what: str = "list", cure: str = "stage 3 makes it") -> BinaryIO:
@@ -81,6 +83,7 @@ def open_list(path: str | os.PathLike[str], what: str = "list", cure: str = "sta
 
 @functools.lru_cache(maxsize=64)
 def _kept_open(path: str, size: int, time_ns: int) -> BinaryIO:
+    """A file as it is now: size and time are here for the cache, in which another file of this name is another."""
     return open(path, "rb")
 
 

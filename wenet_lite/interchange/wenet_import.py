@@ -15,7 +15,7 @@ from wenet_lite.config import dump_yaml, load_yaml
 from wenet_lite.errors import CheckpointError, DataError
 from wenet_lite.features.cmvn import CmvnStats, read_cmvn, write_cmvn
 from wenet_lite.interchange.wenet_config import UNITS, WEIGHTS, config_from_wenet
-from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.model.asr_model import AsrModel, count_parameters
 from wenet_lite.model.weights import load_tensors, load_weights, save_atomically, unit_axis
 from wenet_lite.runtime.model_dir import new_folder
 from wenet_lite.text.tokenizer import BPE_MODEL, SPECIAL_UNITS, write_units
@@ -61,7 +61,7 @@ def import_wenet(source: str | os.PathLike[str], target: str | os.PathLike[str],
             shutil.copyfile(bpe, made / BPE_MODEL)
         write_cmvn(_statistics(folder, tree, model), made / "global_cmvn")
         save_atomically(model.state_dict(), made / "model.pt")
-    return sum(parameter.numel() for parameter in model.parameters())
+    return count_parameters(model)
 
 
 def _beside(folder: Path, name: str) -> Path:

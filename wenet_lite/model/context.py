@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wenet_lite.features.fbank import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE
 from wenet_lite.model.encoder_config import EncoderConfig
 from wenet_lite.model.mask import MAX_TRAINING_CHUNK, MAX_TRAINING_LEFT_CHUNKS
 from wenet_lite.model.subsampling import right_context, subsampling_rate
 
-FRAME_MS = 10
+FRAME_MS = FRAME_SHIFT * 1000 // SAMPLE_RATE
 """Milliseconds from one feature frame to the next."""
-_WINDOW_MS = 25
+_WINDOW_MS = FRAME_LENGTH * 1000 // SAMPLE_RATE
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class AudioError(DataError):
 
 
 class InputError(WenetLiteError, ValueError):
-    """Features or caches that a model cannot take."""
+    """Audio, features or caches that a model cannot take."""
 
 
 class CheckpointError(WenetLiteError):

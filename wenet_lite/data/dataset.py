@@ -89,7 +89,7 @@ class LoadRequest:
     occurrence: int
 
 
-class SpeechDataset(Dataset[Batch]):
+class SpeechDataset:
     """Utterances, and how they become batches.
 
     Requests travel to the workers, the manifest does not: a worker holds nothing that grows.

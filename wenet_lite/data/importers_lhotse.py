@@ -54,6 +54,7 @@ class _Record:
 class _Recording:
     """Attributes:
     audio: absolute path, or a command.
+    is_command: whether `audio` is a command.
     duration: seconds.
     channel: the first one.
     """

@@ -14,7 +14,7 @@ from wenet_lite.data.audio import audio_info
 from wenet_lite.data.list_index import INDEX_CURE, IndexHeader, file_sha256, index_path, write_index
 from wenet_lite.data.shard_list import is_shard_list, local_path, read_shard_list, shard_index
 from wenet_lite.data.shards import tar_entries
-from wenet_lite.data.utterance import Utterance, list_lines
+from wenet_lite.data.utterance import Utterance, unindexed_utterances
 from wenet_lite.errors import AudioError, DataError
 
 
@@ -35,8 +35,8 @@ def make_index(path: str | os.PathLike[str], jobs: int, *, allow_pipes: bool = F
         found = _in_parallel(ProcessPoolExecutor(jobs), functools.partial(index_shard, list_path=path), shards, "shard")
         entries = [entry for shard in found for entry in shard]
     else:
-        lines = list(list_lines(path, allow_pipes=allow_pipes))
-        entries = _in_parallel(ThreadPoolExecutor(jobs), _lengths, lines, "utt")
+        utterances = unindexed_utterances(path, allow_pipes=allow_pipes)
+        entries = _in_parallel(ThreadPoolExecutor(jobs), _lengths, utterances, "utt")
         write_index(IndexHeader(os.path.getsize(path), file_sha256(path)), entries, index_path(path))
     return len(entries), {entry["key"]: entry["error"] for entry in entries if "error" in entry}
 

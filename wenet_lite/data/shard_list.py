@@ -24,7 +24,7 @@ def read_shard_list(path: str | os.PathLike[str], *, allow_pipes: bool = False) 
     """The shards of a list: local paths (made absolute), URLs, or commands.
 
     Raises:
-        DataError: if it is not UTF-8, or has a command and `allow_pipes` is not given.
+        DataError: if it is not UTF-8, has a character that no path has, or a command and `allow_pipes` is not given.
     """
     folder = os.path.dirname(os.path.abspath(path))
     shards = []

@@ -18,7 +18,7 @@ class Utterance:
     Attributes:
         key: utterance id.
         wav: path of the audio file, a command that ends in `|`, or the shard that holds it.
-        txt: transcript after the text rules.
+        txt: transcript as its list has it: ours after the text rules, those of others perhaps before them.
         duration: seconds.
         num_samples: samples of the utterance at `sample_rate`.
         sample_rate: Hz.
@@ -60,8 +60,8 @@ def utterance_of_line(
     return Utterance(**values)
 
 
-def list_lines(path: str | os.PathLike[str], *, allow_pipes: bool = False) -> Iterator[Utterance]:
-    """The lines of a list of utterances, which need not tell how long they are; lengths are 0 then.
+def unindexed_utterances(path: str | os.PathLike[str], *, allow_pipes: bool) -> Iterator[Utterance]:
+    """The utterances of a list that need not tell how long they are; lengths are 0 then.
 
     Raises:
         DataError: naming the line that is malformed, or a command that is not allowed.

@@ -38,7 +38,7 @@ class Fate(Enum):
     UNUSED = "unused"
 
 
-LOSSES = (Fate.LEFT, Fate.MISFIT, Fate.UNUSED)
+_LOST = (Fate.LEFT, Fate.MISFIT, Fate.UNUSED)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def initialize(
     plan = plan_initialization(model.state_dict(), given, units, given_units)
     if not plan.values.keys() & dict(model.named_parameters()).keys():
         raise CheckpointError("has no weight that fits the model", path=path, cure="is it of such a model?")
-    lost = [f"{fate.value}: {', '.join(plan.groups(fate))}" for fate in LOSSES if plan.names(fate)]
+    lost = [f"{fate.value}: {', '.join(plan.groups(fate))}" for fate in _LOST if plan.names(fate)]
     lost += [f"the checkpoint has another {change}" for change in hidden_changes(differences(config, resolved))]
     if lost and not partial:
         unmatched = given_units is None and any(map(_is_of_vocabulary, plan.names(Fate.MISFIT)))
@@ -182,7 +182,7 @@ def log_initialization(plan: Initialization, path: str | os.PathLike[str]) -> No
     for fate in Fate:
         if plan.names(fate):
             _LOG.info("%s: %s", fate.value, plan.total(fate))
-        if fate is Fate.RESIZED or fate in LOSSES:
+        if fate is Fate.RESIZED or fate in _LOST:
             for group in plan.groups(fate):
                 _LOG.info("%s: %s", fate.value, group)
     if plan.names(Fate.RESIZED):

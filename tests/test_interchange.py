@@ -177,6 +177,8 @@ def test_wenets_defaults_are_understood(tmp_path: Path) -> None:
     config = config_from_wenet(BASE, tmp_path / "train.yaml")
     assert config.model.encoder.cnn_module_norm == "batch_norm" and not config.model.encoder.causal
     assert config.model.decoder.r_num_blocks == 0 and config.model.reverse_weight == 0.0
+    empty = dict.fromkeys(("encoder_conf", "decoder_conf", "model_conf", "dataset_conf", "tokenizer_conf"))
+    assert config_from_wenet({**BASE, **empty}, tmp_path / "train.yaml").model.encoder.type == "conformer"
     transformer = config_from_wenet({**BASE, "encoder": "transformer"}, tmp_path / "train.yaml")
     assert transformer.model.encoder.pos_enc_layer_type == "abs_pos"
 

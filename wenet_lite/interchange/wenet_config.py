@@ -92,23 +92,23 @@ def config_from_wenet(tree: Mapping[str, Any], path: Path) -> ExperimentConfig:
     _require(tree, "decoder", ("transformer", "bitransformer"), path)
     _require(tree, "tokenizer", ("bpe", "char"), path)
     kind = tree["encoder"]
-    encoder = _translate(tree.get("encoder_conf", {}), _ENCODERS[kind], "encoder_conf", path)
+    encoder = _translate(tree.get("encoder_conf") or {}, _ENCODERS[kind], "encoder_conf", path)
     if encoder["use_dynamic_chunk"]:
         encoder["static_chunk_size"] = 0  # WeNet looks at it only where chunks are not dynamic
     positions = encoder["pos_enc_layer_type"]
     expected = _self_attention_of(positions)
-    attention = tree.get("encoder_conf", {}).get("selfattention_layer_type", _SELF_ATTENTION[kind])
+    attention = (tree.get("encoder_conf") or {}).get("selfattention_layer_type", _SELF_ATTENTION[kind])
     if attention != expected:
         message = f"encoder_conf.selfattention_layer_type {attention} is not known here with {positions}"
         raise ConfigError(message, path=path)
-    decoder = _translate(tree.get("decoder_conf", {}), _DECODER, "decoder_conf", path)
+    decoder = _translate(tree.get("decoder_conf") or {}, _DECODER, "decoder_conf", path)
     if tree["decoder"] == "transformer":
         decoder["r_num_blocks"] = 0
-    model = _translate(tree.get("model_conf", {}), _MODEL, "model_conf", path)
+    model = _translate(tree.get("model_conf") or {}, _MODEL, "model_conf", path)
     if not decoder["r_num_blocks"]:
         model["reverse_weight"] = 0.0
     _require_values(tree, path)
-    fbank = tree.get("dataset_conf", {}).get("fbank_conf", {})
+    fbank = (tree.get("dataset_conf") or {}).get("fbank_conf") or {}
     if any(fbank.get(key, value) != value for key, value in _FRAME_MS.items()):
         raise ConfigError("dataset_conf.fbank_conf has another frame length or shift than 25 and 10 ms", path=path)
     ours = {

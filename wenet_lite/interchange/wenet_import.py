@@ -42,7 +42,7 @@ def import_wenet(source: str | os.PathLike[str], target: str | os.PathLike[str],
     folder, out = Path(source), Path(target)
     tree = load_yaml(folder / "train.yaml")
     config = config_from_wenet(tree, folder / "train.yaml")
-    units = _read_units(_beside(folder, tree.get("tokenizer_conf", {}).get("symbol_table_path") or UNITS))
+    units = _read_units(_beside(folder, (tree.get("tokenizer_conf") or {}).get("symbol_table_path") or UNITS))
     order = _special_units_first(units, folder / UNITS)
     model = AsrModel(config.model, config.features.num_mel_bins, len(units))
     path = folder / checkpoint
@@ -55,7 +55,7 @@ def import_wenet(source: str | os.PathLike[str], target: str | os.PathLike[str],
         dump_yaml(config.text, made / "text_rules.yaml")
         write_units([units[i] for i in order[len(SPECIAL_UNITS) :]], made / UNITS)
         if tree.get("tokenizer") == "bpe":
-            bpe = _beside(folder, tree["tokenizer_conf"]["bpe_path"])
+            bpe = _beside(folder, (tree.get("tokenizer_conf") or {}).get("bpe_path") or BPE_MODEL)
             if not bpe.exists():
                 raise DataError("no such sentencepiece model", path=bpe, cure="copy it into the model directory")
             shutil.copyfile(bpe, made / BPE_MODEL)

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from fusion_oracles import LM, FusedTexts, fused_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wenet_lite.decoding.alignment import CtcAligner, with_spans
 from wenet_lite.decoding.attention_beam import AttentionBeamSearch
 from wenet_lite.decoding.attention_rescoring import AttentionRescoring
 from wenet_lite.decoding.decoder import Decoder
@@ -125,14 +127,13 @@ def test_many_large_trees_are_rescored_as_each_alone() -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("fusion", [NO_FUSION, FUSION], ids=["alone", "fusion"])
 @pytest.mark.parametrize("mode", DECODING_MODES)
-def test_alone_equals_in_a_batch_and_silence_is_empty(mode: DecodingMode, fusion: Fusion) -> None:
+def test_alone_equals_in_a_batch(mode: DecodingMode, fusion: Fusion) -> None:
     model = make_model(vocab=12)
-    lens = torch.tensor([6, 0, 41, 23])
-    encoder_out = torch.randn(4, 41, 8)
+    lens = torch.tensor([6, 41, 23])
+    encoder_out = torch.randn(3, 41, 8)
     decoder = Decoder(model, DecodingOptions(beam_size=4), fusion)
     together = decoder(encoder_out, lens, [mode])[mode]
-    assert together[1] == [Hypothesis((), 0.0)]
-    for i in (0, 2, 3):
+    for i in range(3):
         alone = decoder(encoder_out[i : i + 1, : lens[i]], lens[i : i + 1], [mode])[mode][0]
         assert [hyp.tokens for hyp in alone] == [hyp.tokens for hyp in together[i]]
         assert [hyp.score for hyp in alone] == pytest.approx([hyp.score for hyp in together[i]], abs=1e-4)
@@ -150,3 +151,19 @@ def test_modes_asked_for_are_the_modes_answered() -> None:
 def test_output_that_is_no_number_gives_an_empty_hypothesis(mode: str, caplog: pytest.LogCaptureFixture) -> None:
     found = Decoder(make_model(), DecodingOptions())(torch.full((1, 4, 8), torch.nan), torch.tensor([4]), [mode])
     assert [hyp.tokens for hyp in found[mode][0]] == [()]
+
+
+@torch.no_grad()
+def test_spans_are_of_the_posteriors_without_penalties_which_are_computed_once() -> None:
+    model = make_model()
+    encoder_out, lens = torch.randn(2, 9, 8), torch.tensor([9, 6])
+    modes: tuple[DecodingMode, ...] = ("ctc_prefix_beam_search", "attention_rescoring")
+    with mock.patch.object(model, "ctc_log_probs", wraps=model.ctc_log_probs) as ctc_log_probs:
+        found = Decoder(model, DecodingOptions(blank_penalty=2.0), aligns=True)(encoder_out, lens, modes)
+    assert ctc_log_probs.call_count == 1
+    for nbests in found.values():
+        tokens = [nbest[0].tokens for nbest in nbests]
+        alignments = CtcAligner(model.blank_id)(model.ctc_log_probs(encoder_out), lens, tokens)
+        assert any(tokens) and [nbest[0] for nbest in nbests] == [
+            with_spans(nbest[0], alignment) for nbest, alignment in zip(nbests, alignments)
+        ]

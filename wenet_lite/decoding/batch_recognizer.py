@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from wenet_lite.decoding.acoustic_model import AcousticModel
-from wenet_lite.decoding.alignment import CtcAligner, with_spans
 from wenet_lite.decoding.chunked_encoder import encode_by_chunks
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.fusion import NO_FUSION, Fusion
@@ -65,8 +64,7 @@ class BatchRecognizer:
         if device.type == "cuda" and options.dtype == "bfloat16" and not torch.cuda.is_bf16_supported():
             raise ConfigError(f"{torch.cuda.get_device_name(device)} has no bfloat16", cure="take float16 or float32")
         self.model, self.fbank, self.options, self.device = model, fbank, options, device
-        self._decoder = Decoder(model, options.decoding, fusion)
-        self._aligner = CtcAligner(model.blank_id)
+        self._decoder = Decoder(model, options.decoding, fusion, aligns=options.words)
         self._encoder_seconds = 0.0
         self._taken = time.perf_counter()
         self.work = Work()
@@ -115,8 +113,6 @@ class BatchRecognizer:
         """Search (batch, frames, dim) with (batch,) valid frames; returns the hypotheses of each utterance."""
         with self.autocast():
             found = self._decoder(encoder_out, lens, modes)
-            if self.options.words:
-                self._align(encoder_out, lens, found)
         return [{mode: found[mode][i] for mode in modes} for i in range(len(lens))]
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -139,16 +135,6 @@ class BatchRecognizer:
         self._decoder.seconds.clear()
         self._encoder_seconds, self._taken, self.work = 0.0, now, Work()
         return work
-
-    def _align(self, encoder_out: Tensor, lens: Tensor, found: dict[DecodingMode, list[list[Hypothesis]]]) -> None:
-        """Give the best hypotheses spans; the posteriors are those of CTC alone, without penalties."""
-        log_probs = self.model.ctc_log_probs(encoder_out)
-        for mode, nbests in found.items():
-            started = time.perf_counter()
-            alignments = self._aligner(log_probs, lens, [nbest[0].tokens for nbest in nbests])
-            for nbest, alignment in zip(nbests, alignments):
-                nbest[0] = with_spans(nbest[0], alignment)
-            self._decoder.seconds[mode] = self._decoder.seconds.get(mode, 0.0) + time.perf_counter() - started
 
     def _encode(self, features: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
         encoder, options = self.model.encoder, self.options

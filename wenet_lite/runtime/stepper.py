@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wenet_lite.decoding.alignment import CtcAligner, with_spans
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.options import Hypothesis
 from wenet_lite.model.cache import EncoderCache
@@ -32,7 +31,6 @@ class StreamStepper:
 
     def __init__(self, backend: Backend, decoder: Decoder, transcriber: Transcriber) -> None:
         self._backend, self._decoder, self._transcriber = backend, decoder, transcriber
-        self._aligner = CtcAligner(backend.model.blank_id)
 
     @torch.no_grad()
     def step(self, streams: Iterable[Stream]) -> None:
@@ -82,10 +80,7 @@ class StreamStepper:
         encoder_out = torch.nn.utils.rnn.pad_sequence([each.encoder_out for each in utterances], batch_first=True)
         lens = torch.tensor([len(each.encoder_out) for each in utterances], device=encoder_out.device)
         nbests = self._decoder.rescoring(encoder_out, lens, [each.nbest for each in utterances])
-        log_probs = self._backend.model.ctc_log_probs(encoder_out)
-        alignments = self._aligner(log_probs, lens, [nbest[0].tokens for nbest in nbests])
-        for nbest, alignment in zip(nbests, alignments):
-            nbest[0] = with_spans(nbest[0], alignment)
+        self._decoder.align(self._backend.model.ctc_log_probs(encoder_out), lens, nbests)
         return nbests
 
 

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     unheard = [(utterance.key, utterance.reason) for utterance in recognized if utterance.reason is not None]
     for key, reason in (*manifest.rejected, *unheard):
         _LOG.warning("dev utterance %s is left out: %s", key, reason)
-    references = {utterance.key: utterance for utterance in map(manifest.__getitem__, range(len(manifest)))}
+    references = {utterance.key: utterance for utterance in manifest}
     words = judged_words(recognized, references, args.mode)
     print(calibration_report(words))
     write_calibration(fit(words), args.output)

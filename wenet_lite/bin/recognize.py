@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     loaded = load_run(config, args.exp_dir, args.checkpoint, device, pack=options.dtype == "float32")
     manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
     told = args.lm and World.from_environment().is_main
-    references = [manifest[i].txt for i in range(len(manifest))] if told else []
+    references = [utterance.txt for utterance in manifest] if told else []
     fusion = load_fusion(loaded.tokenizer, options.decoding, args.hotwords, args.lm, references)
     counting = [args.checkpoint, args.exp_dir / "train.yaml", args.exp_dir / "units.txt", args.data, *manifest.files]
     counting += [path for path in (args.hotwords, args.lm) if path is not None]

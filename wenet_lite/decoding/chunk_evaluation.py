@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +17,6 @@ from wenet_lite.data.manifest import Manifest
 from wenet_lite.decoding.alignment import CtcAligner, Unalignable
 from wenet_lite.decoding.batch_recognizer import BatchRecognizer
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions
-from wenet_lite.decoding.part_files import PartFolder, RecognizedUtterance, read_utterance
 from wenet_lite.decoding.partial_results import steadiness
 from wenet_lite.decoding.recognition import ListRecognizer
 from wenet_lite.decoding.recognition_options import RecognitionOptions
@@ -128,10 +125,12 @@ class ChunkEvaluation:
         failed = self._hear_streams(manifest, indices, measures)
         rest = _without(manifest, indices)
         for context, recognizer in self._recognizers.items():
-            for utterance in self._recognized(recognizer, rest, num_workers):
-                if utterance.reason is not None:
-                    failed[utterance.key] = utterance.reason
-                measures[context].texts[utterance.key] = utterance.nbest[self._options.mode][0]["text"]
+            list_recognizer = ListRecognizer(recognizer, self._tokenizer, rest)
+            for _, utterances in list_recognizer.recognized(set(), World(), num_workers):
+                for utterance in utterances:
+                    if utterance.reason is not None:
+                        failed[utterance.key] = utterance.reason
+                    measures[context].texts[utterance.key] = utterance.nbest[self._options.mode][0]["text"]
         for key, reason in [*manifest.rejected, *failed.items()]:
             _LOG.warning("utterance %s is not heard: %s", key, reason)
         return [self._row(*context, found, keys, references) for context, found in measures.items()]
@@ -195,18 +194,6 @@ class ChunkEvaluation:
             spans = word_spans(aligned.spans, self._units)
             words = timed_words(spans, [0.0] * len(spans), self._whole.frame_ms, duration_s)
             found.emission_ms += [shown - 1000 * word.end_s for shown, word in zip(steady.shown_ms, words)]
-
-    def _recognized(
-        self, recognizer: BatchRecognizer, manifest: Manifest, num_workers: int
-    ) -> Iterator[RecognizedUtterance]:
-        with tempfile.TemporaryDirectory() as folder:
-            parts = PartFolder(Path(folder), "")
-            ListRecognizer(recognizer, self._tokenizer, manifest)(parts, set(), World(), num_workers)
-            for part in parts.parts():
-                with part.path.open("rb") as stream:
-                    for offset in part.offsets.values():
-                        stream.seek(offset)
-                        yield read_utterance(stream.readline())
 
     def _row(
         self,

@@ -64,13 +64,11 @@ def test_every_step_is_what_the_definition_says(
     model = random_model(order, seed)
     lm = read_arpa(write_model(model, tmp_path_factory.mktemp("lm") / "lm.arpa"))
     history: tuple[str, ...] = ("<s>",)
-    state, total = lm.start, 0.0
+    state, total = np.array([lm.start]), 0.0
     for word in [*("<unk>" if word == "x" else word for word in text), "</s>"]:
         context = history[-(lm.order - 1) :] if lm.order > 1 else ()
         expected = defined_log_prob(model, context, word) * math.log(10)
-        if word == "</s>":
-            assert lm.end(state) == pytest.approx(expected, abs=1e-4)
-        log_prob, state = lm.step(state, lm.index(word))
+        log_prob, state = lm.steps(state, np.array([lm.index(word)]))
         assert log_prob == pytest.approx(expected, abs=1e-4)
         assert state < lm.num_states
         total += expected
@@ -90,12 +88,9 @@ def test_nodes_are_numbered_as_a_kernel_expects(lm: NgramLm) -> None:
     assert (lm.keys.dtype, lm.log_probs.dtype, lm.suffixes.dtype) == (np.int64, np.float32, np.int32)
 
 
-def test_arrays_and_tensors_step_as_single_words_do(lm: NgramLm) -> None:
+def test_tensors_step_as_arrays_do(lm: NgramLm) -> None:
     states, words = (grid.ravel() for grid in np.meshgrid(np.arange(lm.num_states), np.arange(lm.vocab_size)))
-    expected = [lm.step(state, word) for state, word in zip(states.tolist(), words.tolist())]
     log_probs, following = lm.steps(states, words)
-    assert log_probs.tolist() == pytest.approx([log_prob for log_prob, _ in expected], abs=1e-5)
-    assert following.tolist() == [state for _, state in expected]
     tensors = NgramTensors.of(lm, "cpu").steps(torch.from_numpy(states), torch.from_numpy(words))
     assert (tensors[0].numpy() == log_probs).all() and (tensors[1].numpy() == following).all()
 
@@ -106,8 +101,10 @@ def test_perplexity_is_told_with_and_without_unknown_words(lm: NgramLm) -> None:
     assert (score.num_sentences, score.num_words, score.num_unknown) == (3, 6, 1)
     assert score.log_prob == pytest.approx(lm.score(texts).sum())
     assert score.perplexity == pytest.approx(math.exp(-score.log_prob / 9))
-    state = lm.step(lm.step(lm.start, lm.words["a"])[1], lm.words["b"])[1]
-    assert score.unknown_log_prob == pytest.approx(lm.step(state, lm.words["<unk>"])[0], abs=1e-5)
+    state = np.array([lm.start])
+    for word in ("a", "b", "<unk>"):
+        log_prob, state = lm.steps(state, np.array([lm.words[word]]))
+    assert score.unknown_log_prob == pytest.approx(log_prob[0], abs=1e-5)
     assert score.known_perplexity == pytest.approx(math.exp(-(score.log_prob - score.unknown_log_prob) / 8))
     assert score.oov_rate == pytest.approx(100 / 6)
     assert lm.score([]).shape == (0,) and math.isnan(lm.evaluate([]).perplexity)

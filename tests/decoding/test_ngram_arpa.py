@@ -54,8 +54,8 @@ def test_numbers_are_natural_logs_of_the_files(tmp_path: Path) -> None:
 
 def test_a_probability_of_0_stays_a_number(tmp_path: Path) -> None:
     lm = read_arpa(write(tmp_path, ARPA.replace("-0.3\tTHE CAT", "-inf\tTHE CAT")))
-    log_prob, _ = lm.step(lm.words["THE"] + 1, lm.words["CAT"])
-    assert -math.inf < log_prob < -1000
+    log_prob, _ = lm.steps(np.array([lm.words["THE"] + 1]), np.array([lm.words["CAT"]]))
+    assert -math.inf < log_prob[0] < -1000
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,10 @@ def test_what_is_written_reads_back_and_is_sorted(tmp_path: Path, name: str) -> 
 
 def test_an_unknown_word_has_the_floor_where_the_file_lacks_unk(tmp_path: Path) -> None:
     path = write(tmp_path, ARPA.replace("ngram 1=5", "ngram 1=4").replace("-1.0\t<unk>\n", ""))
-    lm = read_arpa(path, unknown_log_prob=-7.0)
+    lm = read_arpa(path)
     assert lm.index("DOG") == lm.unknown
-    assert lm.step(lm.start, lm.unknown)[0] == pytest.approx(-7.0 - 0.5 * math.log(10))
+    log_prob, _ = lm.steps(np.array([lm.start]), np.array([lm.unknown]))
+    assert log_prob / math.log(10) == pytest.approx(-10.0 - 0.5)
 
 
 @pytest.mark.parametrize(

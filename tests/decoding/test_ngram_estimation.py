@@ -24,10 +24,10 @@ def has_words(sentences: list[str]) -> bool:
 
 def log10_prob(lm: NgramLm, ngram: str) -> float:
     """Log10 p(last word | words before), from the empty context on."""
-    log_prob, state = 0.0, 0
+    state = np.array([0])
     for word in ngram.split():
-        log_prob, state = lm.step(state, lm.words[word])
-    return log_prob / math.log(10)
+        log_prob, state = lm.steps(state, np.array([lm.words[word]]))
+    return float(log_prob[0]) / math.log(10)
 
 
 def kneser_ney(sentences: list[str], order: int, history: tuple[str, ...], word: str) -> float:
@@ -63,11 +63,11 @@ def kneser_ney(sentences: list[str], order: int, history: tuple[str, ...], word:
 def test_probabilities_are_those_of_the_formulas(sentences: list[str], order: int) -> None:
     lm = estimate_lm(sentences, EstimationOptions(order))
     for sentence in sentences:
-        state, history = lm.start, ("<s>",)
+        state, history = np.array([lm.start]), ("<s>",)
         for word in [*sentence.split(), "</s>"]:
             context = history[-(order - 1) :] if order > 1 else ()
-            log_prob, state = lm.step(state, lm.words[word])
-            assert math.exp(log_prob) == pytest.approx(kneser_ney(sentences, lm.order, context, word), rel=1e-4)
+            log_prob, state = lm.steps(state, np.array([lm.words[word]]))
+            assert np.exp(log_prob) == pytest.approx(kneser_ney(sentences, lm.order, context, word), rel=1e-4)
             history += (word,)
 
 

@@ -116,28 +116,15 @@ class NgramLm:
         """Id of a word, that of `<unk>` where the model lacks it."""
         return self.words.get(word, self.unknown)
 
-    def step(self, state: int, word: int) -> tuple[float, int]:
-        """Go on by a word.
+    def steps(self, states: Ints, words: Ints) -> tuple[npt.NDArray[np.float32], Ints]:
+        """Go on by words, each from its state.
 
         Args:
-            state: `start`, or what a step returned.
-            word: id of the word.
+            states: int64, each `start` or what a step returned.
+            words: int64 ids, of the same shape.
         Returns:
-            natural log p(word | state) and the next state.
+            natural log p(word | state) and the next states, of that shape.
         """
-        log_prob = 0.0
-        while not (child := self._child(state, word)):
-            log_prob += float(self.backoffs[state])
-            state = int(self.suffixes[state])
-        next_state = child if child < self.num_states else int(self.suffixes[child])
-        return log_prob + float(self.log_probs[child]), next_state
-
-    def end(self, state: int) -> float:
-        """Natural log p(</s> | state)."""
-        return self.step(state, self.words[SENTENCE_END])[0]
-
-    def steps(self, states: Ints, words: Ints) -> tuple[npt.NDArray[np.float32], Ints]:
-        """`step` for int64 arrays of states and words, both of one shape; returns arrays of that shape."""
         log_probs, nodes = walk(self, states, words, np)
         return log_probs, np.where(nodes < self.num_states, nodes, self.suffixes[nodes])
 
@@ -156,14 +143,6 @@ class NgramLm:
             log_prob=known_words + unknown_words + ends,
             unknown_log_prob=unknown_words,
         )
-
-    def _child(self, node: int, word: int) -> int:
-        """Node of an n-gram that is longer by `word`; 0 where there is none."""
-        if node == 0:
-            return word + 1
-        key = node * self.vocab_size + word
-        position = int(self.keys.searchsorted(key))
-        return position + 1 if position < len(self.keys) and self.keys[position] == key else 0
 
     def _sums(self, texts: Sequence[str]) -> Floats:
         """Log probabilities of each text's known words, of its unknown words and of its end: (texts, 3)."""

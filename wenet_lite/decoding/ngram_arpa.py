@@ -18,26 +18,26 @@ from wenet_lite.errors import DataError
 
 _LN_10 = math.log(10)
 _LOG10_ZERO = -999.0  # what -inf is read as: times a weight of 0 it is nothing
+_LOG10_UNKNOWN = -10.0
 _LINES_AT_ONCE = 50_000
 _COUNT = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)\s*")
 
 
-def read_arpa(path: PathLike, unknown_log_prob: float = -10 * _LN_10) -> NgramLm:
+def read_arpa(path: PathLike) -> NgramLm:
     """Read a model of any order; a name in `.gz` is unpacked.
 
     Text before `\\data\\`, empty lines, CRLF, and n-grams without a back-off weight are taken as they come; `<UNK>`
-    becomes `<unk>`. An n-gram whose context, the n-gram without its last word, is not in the file is refused: its
-    back-off weight would have to be invented.
+    becomes `<unk>`, which has 10^-10 where the file has neither. An n-gram whose context, the n-gram without its last
+    word, is not in the file is refused: its back-off weight would have to be invented.
 
     Args:
         path: the file.
-        unknown_log_prob: natural log probability of `<unk>` where the file has none.
     Raises:
         DataError: if the file cannot be read or is no such model.
     """
     lines = _Lines(path)
     counts = _read_counts(lines)
-    lm, ids = _read_unigrams(lines, counts[0], unknown_log_prob)
+    lm, ids = _read_unigrams(lines, counts[0])
     for order, count in enumerate(counts[1:], 2):
         lines.expect(b"\\%d-grams:" % order)
         lm = _read_order(lines, lm, ids, order, count)
@@ -147,7 +147,7 @@ def _read_counts(lines: _Lines) -> list[int]:
     return counts
 
 
-def _read_unigrams(lines: _Lines, count: int, unknown_log_prob: float) -> tuple[NgramLm, dict[bytes, int]]:
+def _read_unigrams(lines: _Lines, count: int) -> tuple[NgramLm, dict[bytes, int]]:
     """The model of single words, and the ids of words as the file spells them."""
     blocks = list(_read_blocks(lines, 1, count))
     rows: dict[bytes, int] = {}
@@ -162,7 +162,7 @@ def _read_unigrams(lines: _Lines, count: int, unknown_log_prob: float) -> tuple[
         if symbol.encode() not in rows:
             cure = "estimate the model on sentences with their ends"
             raise DataError(f"has no unigram {symbol}", path=lines.path, cure=cure)
-    log_probs = np.concatenate([*(block.log_probs for block in blocks), [unknown_log_prob]])
+    log_probs = np.concatenate([*(block.log_probs for block in blocks), [_LOG10_UNKNOWN * _LN_10]])
     backoffs = np.concatenate([*(block.backoffs for block in blocks), [0.0]])
     if UNKNOWN_WORD.encode() not in rows:
         row = rows.get(b"<UNK>", len(words))

@@ -98,7 +98,7 @@ def test_lists_are_read_as_recognition_writes_them(tmp_path: Path) -> None:
     assert read_nbest(tmp_path / "nbest.jsonl") == [Nbest("u", ("A B",), (-1.5,))]
     with open(tmp_path / "nbest.jsonl", "a") as stream:
         stream.write('{"key": "v", "nbest": []}\n')
-    with pytest.raises(DataError, match=r"nbest.jsonl:2: is no n-best list"):
+    with pytest.raises(DataError, match=r"nbest.jsonl:2: has no hypotheses"):
         read_nbest(tmp_path / "nbest.jsonl")
 
 

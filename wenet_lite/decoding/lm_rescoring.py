@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wenet_lite.data.kaldi import PathLike, read_lines
+from wenet_lite.data.kaldi import PathLike
 from wenet_lite.decoding.ngram import Floats
-from wenet_lite.errors import DataError
+from wenet_lite.scoring.nbest import read_nbest as read_hypotheses
 
 
 class LanguageModel(Protocol):
@@ -48,21 +47,11 @@ class LmWeights:
 
 
 def read_nbest(path: PathLike) -> list[Nbest]:
-    """Read the `nbest.jsonl` of a decoding.
-
-    Raises:
-        DataError: if the file cannot be read or a line is malformed.
-    """
-    found = []
-    for number, line in enumerate(read_lines(path), 1):
-        try:
-            tree = json.loads(line)
-            entries = [(str(entry["text"]), float(entry["score"])) for entry in tree["nbest"]]
-            texts, scores = zip(*entries)
-            found.append(Nbest(str(tree["key"]), texts, scores))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError("is no n-best list", path=path, line=number, cure="decode again") from error
-    return found
+    """Read the `nbest.jsonl` of a decode; see `wenet_lite.scoring.nbest.read_nbest`."""
+    return [
+        Nbest(key, tuple(hyp.text for hyp in hyps), tuple(hyp.score for hyp in hyps))
+        for key, hyps in read_hypotheses(path).items()
+    ]
 
 
 def rescore(nbests: Sequence[Nbest], lm: LanguageModel, weights: LmWeights) -> list[Nbest]:

@@ -17,6 +17,7 @@ from wenet_lite.decoding.recognition_options import RecognitionOptions
 from wenet_lite.decoding.word_files import WordFiles, WordFormat
 from wenet_lite.decoding.word_formats import TimedUtterance
 from wenet_lite.decoding.words import UntimedWord
+from wenet_lite.scoring.nbest import SCHEMA
 
 _LOG = logging.getLogger(__name__)
 _FILES = ("nbest.jsonl", "decode.json", "text")
@@ -136,7 +137,7 @@ def _timed(utterance: RecognizedUtterance, mode: DecodingMode, calibration: Cali
 
 def _nbest_line(utterance: RecognizedUtterance, mode: DecodingMode) -> str:
     reason = {} if utterance.reason is None else {"reason": utterance.reason}
-    tree = {"schema": 1, "key": utterance.key, "nbest": utterance.nbest[mode], **reason}
+    tree = {"schema": SCHEMA, "key": utterance.key, "nbest": utterance.nbest[mode], **reason}
     return json.dumps(tree, ensure_ascii=False) + "\n"
 
 

@@ -10,7 +10,8 @@ from wenet_lite.data.kaldi import PathLike, read_lines
 from wenet_lite.errors import DataError
 from wenet_lite.scoring.wer import ErrorCounts, Scores, Unit, Utterance, align, split_units
 
-_SCHEMA = 1
+SCHEMA = 1
+"""Of `nbest.jsonl`."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,20 @@ def read_nbest(path: PathLike) -> dict[str, tuple[NbestHypothesis, ...]]:
     """Read the `nbest.jsonl` of a decode: hypotheses of each utterance, best first.
 
     Raises:
-        DataError: if a line is malformed, or an id comes twice.
+        DataError: if the file cannot be read, a line is malformed or without hypotheses, or an id comes twice.
     """
     nbest: dict[str, tuple[NbestHypothesis, ...]] = {}
     for number, line in enumerate(read_lines(path), 1):
         try:
             tree = json.loads(line)
-            known = tree.get("schema", _SCHEMA) == _SCHEMA
+            known = tree.get("schema", SCHEMA) == SCHEMA
             key, hyps = tree["key"], tuple(_hypothesis(entry) for entry in tree["nbest"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError("is not a line of an n-best list", path=path, line=number, cure="decode again") from error
         if not known or not isinstance(key, str):
-            raise DataError(f"is not a line of schema {_SCHEMA} with a key", path=path, line=number)
+            raise DataError(f"is not a line of schema {SCHEMA} with a key", path=path, line=number)
+        if not hyps:
+            raise DataError("has no hypotheses", path=path, line=number, cure="decode again")
         if key in nbest:
             raise DataError(f"has the key '{key}' a second time", path=path, line=number, cure="keep one of them")
         nbest[key] = hyps

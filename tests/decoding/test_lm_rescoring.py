@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wenet_lite.decoding.lm_coverage import check_coverage
-from wenet_lite.decoding.lm_rescoring import LmWeights, Nbest, read_nbest, rescore
-from wenet_lite.decoding.lm_tuning import TunedWeights, tune_weights
+from wenet_lite.decoding.lm_rescoring import Nbest, read_nbest, rescore
+from wenet_lite.decoding.lm_tuning import RescoringWeights, tune_weights
+from wenet_lite.decoding.weight_files import LmWeights
 from wenet_lite.errors import ConfigError, DataError
 from wenet_lite.scoring.wer import align
 
@@ -62,27 +63,28 @@ def test_no_weights_of_the_grid_have_fewer_errors(lm_weights: list[float], bonus
         for weight in lm_weights
         for bonus in bonuses
     }
-    assert errors[tuned.weights.lm_weight, tuned.weights.word_bonus] == min(errors.values())
+    assert errors[tuned.lm_weight, tuned.word_bonus] == min(errors.values())
     assert tuned.wer == pytest.approx(100 * min(errors.values()) / 5)
-    assert tuned.first_wer == pytest.approx(60.0) and tuned.best_wer == pytest.approx(20.0)
+    assert tuned.wer_without == pytest.approx(60.0) and tuned.best_wer == pytest.approx(20.0)
 
 
 def test_of_weights_as_good_the_smallest_are_taken() -> None:
-    assert tune_weights(NBESTS, REFS, LM, (1.0, 0.6, 0.8), (2.0, -2.0, 3.0)).weights == LmWeights(0.6, 2.0)
+    tuned = tune_weights(NBESTS, REFS, LM, (1.0, 0.6, 0.8), (2.0, -2.0, 3.0))
+    assert (tuned.lm_weight, tuned.word_bonus) == (0.6, 2.0)
 
 
 def test_weights_are_written_and_read_back(tmp_path: Path) -> None:
     tuned = tune_weights(NBESTS, REFS, LM)
     tuned.write(tmp_path / "weights.json")
-    assert TunedWeights.read(tmp_path / "weights.json") == tuned
+    assert RescoringWeights.read(tmp_path / "weights.json") == tuned
     for text, error, message in [
         ("{", DataError, "is not JSON"),
         ("[]", DataError, "has no weights of schema 1"),
-        ('{"schema": 1, "wer": 1.0}', ConfigError, "'weights' is missing"),
+        ('{"schema": 1, "wer": 1.0}', ConfigError, "'lm_weight' is missing"),
     ]:
         (tmp_path / "weights.json").write_text(text)
         with pytest.raises(error, match=rf"weights.json: .*{message}"):
-            TunedWeights.read(tmp_path / "weights.json")
+            RescoringWeights.read(tmp_path / "weights.json")
 
 
 def test_tuning_without_references_is_refused() -> None:

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from wenet_lite.data.kaldi import read_table, write_table
     from wenet_lite.decoding.lm_rescoring import LanguageModel, read_nbest, rescore
-    from wenet_lite.decoding.lm_tuning import TunedWeights, tune_weights
+    from wenet_lite.decoding.lm_tuning import RescoringWeights, tune_weights
     from wenet_lite.decoding.ngram_arpa import read_arpa
     from wenet_lite.decoding.ngram_kenlm import KenLm
     from wenet_lite.text.rules import TextRules, load_rules
@@ -42,11 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         refs = {key: separate_words(rules(text), units) for key, text in read_table(ref).items()}
         tuned = tune_weights(nbests, refs, lm)
         tuned.write(path)
-        print(f"lm_weight {tuned.weights.lm_weight:g}, word_bonus {tuned.weights.word_bonus:g}")
-        print(f"WER {tuned.first_wer:.2f} % before, {tuned.wer:.2f} % after, {tuned.best_wer:.2f} % at best")
+        print(f"lm_weight {tuned.lm_weight:g}, word_bonus {tuned.word_bonus:g}")
+        print(f"WER {tuned.wer_without:.2f} % before, {tuned.wer:.2f} % after, {tuned.best_wer:.2f} % at best")
     else:
-        tuned = TunedWeights.read(args.weights)
-    write_table(args.output, {nbest.key: written[nbest.texts[0]] for nbest in rescore(nbests, lm, tuned.weights)})
+        tuned = RescoringWeights.read(args.weights)
+    write_table(args.output, {nbest.key: written[nbest.texts[0]] for nbest in rescore(nbests, lm, tuned)})
     return 0
 
 

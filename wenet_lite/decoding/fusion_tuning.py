@@ -10,7 +10,7 @@ from wenet_lite.data.kaldi import PathLike
 from wenet_lite.decoding.ctc_prefix_beam import CtcPrefixBeamSearch, Tried
 from wenet_lite.decoding.fusion import Fusion, WordLm
 from wenet_lite.decoding.ngram import NgramLm
-from wenet_lite.decoding.weight_files import read_weights, write_weights
+from wenet_lite.decoding.weight_files import LmWeights, read_weights, write_weights
 from wenet_lite.errors import DataError
 from wenet_lite.scoring.wer import align
 from wenet_lite.text.tokenizer import Tokenizer, separate_words
@@ -23,19 +23,15 @@ _STEPS = ((0.3, 1.0), (0.15, 0.5), (0.05, 0.25))
 
 
 @dataclass(frozen=True)
-class FusionWeights:
+class FusionWeights(LmWeights):
     """The best weights on a dev set.
 
     Attributes:
-        lm_weight: of the language model's natural log probability.
-        word_bonus: for each word.
         wer: word error rate with them, per cent.
         wer_without: without the language model.
         num_utterances: of the dev set.
     """
 
-    lm_weight: float
-    word_bonus: float
     wer: float
     wer_without: float
     num_utterances: int

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from wenet_lite.data.kaldi import PathLike
 from wenet_lite.decoding.ngram import Floats
+from wenet_lite.decoding.weight_files import LmWeights
 from wenet_lite.scoring.nbest import read_nbest as read_hypotheses
 
 
@@ -31,19 +32,6 @@ class Nbest:
     key: str
     texts: tuple[str, ...]
     scores: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class LmWeights:
-    """A reading's score becomes: score + lm_weight * log p(text) + word_bonus * words.
-
-    Attributes:
-        lm_weight: of the language model's natural log probability.
-        word_bonus: for each word, against the language model's preference for few of them.
-    """
-
-    lm_weight: float
-    word_bonus: float
 
 
 def read_nbest(path: PathLike) -> list[Nbest]:

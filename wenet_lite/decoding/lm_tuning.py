@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from wenet_lite.data.kaldi import PathLike
-from wenet_lite.decoding.lm_rescoring import LanguageModel, LmWeights, Nbest
+from wenet_lite.decoding.lm_rescoring import LanguageModel, Nbest
 from wenet_lite.decoding.ngram import Floats
-from wenet_lite.decoding.weight_files import read_weights, write_weights
+from wenet_lite.decoding.weight_files import LmWeights, read_weights, write_weights
 from wenet_lite.errors import DataError
 from wenet_lite.scoring.wer import abridged, align
 
@@ -24,20 +24,18 @@ WORD_BONUSES = tuple(round(0.25 * step, 2) for step in range(-12, 33))
 
 
 @dataclass(frozen=True)
-class TunedWeights:
+class RescoringWeights(LmWeights):
     """The best weights on a dev set.
 
     Attributes:
-        weights: those weights.
-        wer: word error rate with them, in percent.
-        first_wer: of the first readings, without a language model.
+        wer: word error rate with them, per cent.
+        wer_without: of the first readings, without a language model.
         best_wer: of the best readings in the lists: no weights can do better.
         num_utterances: utterances of the dev set.
     """
 
-    weights: LmWeights
     wer: float
-    first_wer: float
+    wer_without: float
     best_wer: float
     num_utterances: int
 
@@ -46,7 +44,7 @@ class TunedWeights:
         write_weights(self, path)
 
     @classmethod
-    def read(cls, path: PathLike) -> TunedWeights:
+    def read(cls, path: PathLike) -> RescoringWeights:
         """Read what `write` wrote; see `read_weights`."""
         return read_weights(cls, path, cure="tune the weights again")
 
@@ -57,7 +55,7 @@ def tune_weights(
     lm: LanguageModel,
     lm_weights: Sequence[float] = LM_WEIGHTS,
     word_bonuses: Sequence[float] = WORD_BONUSES,
-) -> TunedWeights:
+) -> RescoringWeights:
     """Try all weights of a grid; the fewest word errors win, then the smaller weight, then the smaller bonus.
 
     Args:
@@ -80,10 +78,11 @@ def tune_weights(
         _LOG.warning("the best weights lie at the edge of the grid: %s", best)
     words = sum(len(refs[nbest.key].split()) for nbest in nbests)
     percent = 100 / max(words, 1)
-    return TunedWeights(
-        best,
+    return RescoringWeights(
+        best.lm_weight,
+        best.word_bonus,
         wer=percent * readings.errors(best),
-        first_wer=percent * readings.errors(LmWeights(0.0, 0.0)),
+        wer_without=percent * readings.errors(LmWeights(0.0, 0.0)),
         best_wer=percent * int(readings.word_errors.min(axis=1).sum()),
         num_utterances=len(nbests),
     )

@@ -1,8 +1,9 @@
-"""Tuned weights of a language model as JSON."""
+"""Weights of a language model, and the tuned ones as JSON."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,19 @@ from wenet_lite.errors import DataError
 
 _SCHEMA = 1
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LmWeights:
+    """A score becomes: score + lm_weight * log p(text) + word_bonus * words.
+
+    Attributes:
+        lm_weight: of the language model's natural log probability.
+        word_bonus: for each word, against the language model's preference for few of them.
+    """
+
+    lm_weight: float
+    word_bonus: float
 
 
 def write_weights(weights: Any, path: PathLike) -> None:

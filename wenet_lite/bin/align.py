@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wenet_lite.bin import command
+from wenet_lite.bin.arguments import add_checkpoint, add_list
 
 _LOG = logging.getLogger(__name__)
 _SHOWN = 20
@@ -19,14 +20,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     defaults = WordTiming()
     parser = command.Parser(prog="align", description=__doc__)
-    parser.add_argument("--exp-dir", required=True, type=Path, help="run that made the checkpoint")
-    parser.add_argument("--checkpoint", required=True, type=Path, help="state_dict, such as avg_10.pt")
-    parser.add_argument("--data", required=True, type=Path, help="data.list with the transcripts")
+    add_checkpoint(parser)
+    add_list(parser, "data.list with the transcripts")
     parser.add_argument("--output", required=True, type=Path, help="folder for word times and lists")
     parser.add_argument("--format", nargs="+", choices=WORD_FORMATS, default=["ctm"], help="(default: ctm)")
     parser.add_argument("--lag-ms", type=int, default=defaults.lag_ms, help="of peaks behind sounds (%(default)s)")
-    parser.add_argument("--allow-pipes", action="store_true", help="run the commands that the list has for audio")
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
     args = parser.parse_args(argv)
 
     from wenet_lite.config import from_dict

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wenet_lite.bin import command
+from wenet_lite.bin.arguments import add_checkpoint, add_list
 
 if TYPE_CHECKING:
     from wenet_lite.scoring.chunk_report import ChunkRow
@@ -73,9 +74,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     from wenet_lite.decoding.options import DECODING_MODES
 
     parser = command.Parser(prog="evaluate_chunks", description=__doc__)
-    parser.add_argument("--exp-dir", required=True, type=Path, help="run that made the checkpoint")
-    parser.add_argument("--checkpoint", required=True, type=Path, help="state_dict, such as avg_10.pt")
-    parser.add_argument("--data", required=True, type=Path, help="data.list to decode")
+    add_checkpoint(parser)
+    add_list(parser, "data.list to decode")
     parser.add_argument("--ref", required=True, type=Path, help="reference transcripts, data/x/text")
     parser.add_argument("--result-dir", required=True, type=Path, help="receives chunks.md, chunks.jsonl, chunks.png")
     parser.add_argument(
@@ -93,8 +93,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--computation", action="store_true", help="add the measured computation to emission latency")
     parser.add_argument("--num-workers", type=int, default=1, help="processes that read audio (default: %(default)s)")
-    parser.add_argument("--allow-pipes", action="store_true", help="run the commands that the list has for audio")
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
     args = parser.parse_args(argv)
     if args.num_workers < 0:
         parser.error("--num-workers must not be negative")

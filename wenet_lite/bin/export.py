@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wenet_lite.bin import command
+from wenet_lite.bin.arguments import add_checkpoint
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `wenet-lite export`."""
     parser = command.Parser(prog="export", description=__doc__)
-    parser.add_argument("--exp-dir", required=True, type=Path, help="run that made the checkpoint")
-    parser.add_argument("--checkpoint", required=True, type=Path, help="state_dict, such as avg_10.pt")
+    add_checkpoint(parser)
     parser.add_argument(
         "--format",
         nargs="+",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wenet_lite.bin import command
+from wenet_lite.bin.arguments import add_checkpoint, add_list
 
 if TYPE_CHECKING:
     from wenet_lite.decoding.recognition_options import RecognitionOptions
@@ -81,14 +82,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     from wenet_lite.decoding.options import DECODING_MODES, DecodingOptions
+    from wenet_lite.decoding.recognition_options import RecognitionOptions
     from wenet_lite.decoding.word_files import WORD_FORMATS
     from wenet_lite.decoding.words import WordTiming
 
     defaults = DecodingOptions()
     parser = command.Parser(prog="recognize", description=__doc__)
-    parser.add_argument("--exp-dir", required=True, type=Path, help="run that made the checkpoint")
-    parser.add_argument("--checkpoint", required=True, type=Path, help="state_dict, such as avg_10.pt")
-    parser.add_argument("--data", required=True, type=Path, help="data.list to decode")
+    add_checkpoint(parser)
+    add_list(parser, "data.list to decode")
     parser.add_argument("--result-dir", required=True, type=Path, help="receives <mode>/{text,nbest.jsonl,decode.json}")
     parser.add_argument("--modes", nargs="+", choices=DECODING_MODES, help="(all)")
     parser.add_argument("--chunk-size", type=int, default=-1, help="encoder frames a chunk, -1: whole (%(default)s)")
@@ -112,15 +113,16 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--hotword-score", type=float, default=defaults.hotword_score, help="for each unit of them (%(default)s)"
     )
     parser.add_argument(
-        "--max-segment-seconds", type=float, default=40.0, metavar="S",
+        "--max-segment-seconds", type=float, default=RecognitionOptions.max_segment_seconds, metavar="S",
         help="longer audio is recognised in segments (default: %(default)g)",
     )  # fmt: skip
     parser.add_argument(
-        "--max-frames", type=int, default=12000, help="padded feature frames a batch holds at most (%(default)s)"
+        "--max-frames",
+        type=int,
+        default=RecognitionOptions.max_frames,
+        help="padded feature frames a batch holds at most (%(default)s)",
     )
     parser.add_argument("--num-workers", type=int, default=1, help="processes that read audio (default: %(default)s)")
-    parser.add_argument("--allow-pipes", action="store_true", help="run the commands that the list has for audio")
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
     parser.add_argument(
         "--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="(default: %(default)s)"
     )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wenet_lite.bin import command
+from wenet_lite.bin.arguments import add_model, load_recognizer
 
 TOKEN_VARIABLE = "WENET_LITE_TOKEN"
 _LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -54,7 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from wenet_lite.runtime.recognizer import Recognizer
     from wenet_lite.runtime.server.app import serve
     from wenet_lite.runtime.server.logs import set_up_logs
 
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.token is None and options.host not in _LOCAL:
         print(f"serve: everybody who reaches this port may use it ({TOKEN_VARIABLE} restricts it)", file=sys.stderr)
     serve(
-        lambda: Recognizer(args.model, lm=args.lm, backend=args.backend, device=args.device, dtype=args.dtype),
+        lambda: load_recognizer(args),
         options,
         lambda address: print(f"serving {options.model_name} at {address}", flush=True),
     )
@@ -71,19 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> command.Parser:
-    from wenet_lite.runtime.server.options import Limits
+    from wenet_lite.runtime.server.options import Limits, ServerOptions
 
     parser = command.Parser(prog="serve", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("model", help="model directory, as export wrote it")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 is all of this machine's")
-    parser.add_argument("--port", type=int, default=10086, help="to listen at; 0 takes a free one")
-    parser.add_argument("--model-name", help="name for clients of the file API (the directory's)")
-    parser.add_argument("--backend", choices=("pytorch", "torchscript", "onnx"), default="pytorch", help="what to run")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where")
+    add_model(parser)
     parser.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "float16", "int8"), default="float32", help="of the products"
+        "--host", default=ServerOptions.host, help="address to listen at; 0.0.0.0 is all of this machine's"
     )
-    parser.add_argument("--lm", action="store_true", help="with the language model of the directory")
+    parser.add_argument("--port", type=int, default=ServerOptions.port, help="to listen at; 0 takes a free one")
+    parser.add_argument("--model-name", help="name for clients of the file API (the directory's)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="that hear streams, each on a core")
     access = parser.add_argument_group("access")
     access.add_argument("--token", help=f"that clients must know; better in the environment, as {TOKEN_VARIABLE}")
@@ -95,8 +91,12 @@ def _parser() -> command.Parser:
     limits = parser.add_argument_group("limits")
     for option, name, kind, purpose in _LIMITS:
         limits.add_argument(option, dest=name, type=kind, default=getattr(Limits, name), help=purpose)
-    limits.add_argument("--file-threads", type=int, default=1, help="files recognised at a time")
-    limits.add_argument("--drain-s", type=float, default=30.0, help="seconds for work under way after SIGTERM")
+    limits.add_argument(
+        "--file-threads", type=int, default=ServerOptions.file_threads, help="files recognised at a time"
+    )
+    limits.add_argument(
+        "--drain-s", type=float, default=ServerOptions.drain_s, help="seconds for work under way after SIGTERM"
+    )
     parser.add_argument("--log-text", action="store_true", help="recognised text may go into the log")
     return parser
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wenet_lite.bin import command
+from wenet_lite.bin.arguments import add_model, load_recognizer
 
 if TYPE_CHECKING:
     from wenet_lite.decoding.hotword_list import Phrase
@@ -35,7 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
 
     from wenet_lite.decoding.hotword_list import read_phrases
-    from wenet_lite.runtime.recognizer import Recognizer
     from wenet_lite.runtime.transcribing.audio_inputs import (
         MICROPHONE,
         STANDARD_INPUT,
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.output_dir:
         require_distinct_outputs(inputs)
     hotwords: list[Phrase] = [*args.hotword, *(read_phrases(args.hotwords_file) if args.hotwords_file else [])]
-    recognizer = Recognizer(args.model, lm=args.lm, backend=args.backend, device=args.device, dtype=args.dtype)
+    recognizer = load_recognizer(args)
     writer: Writer
     if args.output_dir:
         writer = TranscriptFolder(args.output_dir, args.format)
@@ -166,7 +166,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command.Parser(
         prog="transcribe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", help="model directory, as export wrote it")
+    add_model(parser)
     parser.add_argument("audio", nargs="*", help="audio files and folders of them; - for standard input")
     parser.add_argument("--microphone", action="store_true", help="listen until Ctrl-C")
     parser.add_argument("--sample-rate", type=int, metavar="HZ", help="of raw standard input (16000)")
@@ -177,16 +177,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--chunk-ms", type=int, help="length of a stream's chunk (as trained, or 16 encoder frames)")
     parser.add_argument("--left-chunks", type=int, help="chunks of a stream's history, -1: all (-1)")
     parser.add_argument("--mode", choices=DECODING_MODES, help=f"search of whole recordings ({_DEFAULT_MODE})")
-    parser.add_argument("--lm", action="store_true", help="with the language model that stage 8 put into the directory")
     parser.add_argument("--hotword", action="append", default=[], metavar="PHRASE", help="listen for it; repeatable")
     parser.add_argument("--hotwords-file", type=Path, metavar="FILE", help="phrases, one a line; <tab> and score")
-    parser.add_argument(
-        "--backend", choices=["pytorch", "torchscript", "onnx"], default="pytorch", help="what runs (%(default)s)"
-    )
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(%(default)s)")
-    parser.add_argument(
-        "--dtype", choices=["float32", "bfloat16", "float16", "int8"], default="float32", help="(%(default)s)"
-    )
     parser.add_argument("--threads", type=int, help="of the CPU (as many as torch takes)")
     args = parser.parse_intermixed_args(argv)
     if not args.audio and not args.microphone:

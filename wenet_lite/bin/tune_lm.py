@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wenet_lite.bin import command
+from wenet_lite.bin.arguments import add_checkpoint, add_list
 
 _LOG = logging.getLogger(__name__)
 
@@ -16,14 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.decoding.options import DecodingOptions
 
     parser = command.Parser(prog="tune_lm", description=__doc__)
-    parser.add_argument("--exp-dir", required=True, type=Path, help="run that made the checkpoint")
-    parser.add_argument("--checkpoint", required=True, type=Path, help="state_dict, such as avg_10.pt")
-    parser.add_argument("--data", required=True, type=Path, help="data.list of the dev set, with transcripts")
+    add_checkpoint(parser)
+    add_list(parser, "data.list of the dev set, with transcripts")
     parser.add_argument("--lm", required=True, type=Path, metavar="ARPA", help="language model, .gz too")
     parser.add_argument("--output", required=True, type=Path, help="weights, JSON, for recognize --lm-weights")
     parser.add_argument("--beam-size", type=int, default=DecodingOptions().beam_size, help="(default: %(default)s)")
-    parser.add_argument("--allow-pipes", action="store_true", help="run the commands that the list has for audio")
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is a GPU")
     args = parser.parse_args(argv)
 
     from wenet_lite.data.manifest import read_manifest

@@ -14,6 +14,7 @@ from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.fusion import NO_FUSION
 from wenet_lite.decoding.options import DecodingOptions
 from wenet_lite.features.fbank import Fbank, FbankConfig
+from wenet_lite.heap import HeapTrimmer
 from wenet_lite.model.cache import EncoderCache
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.runtime.backend import Backend
@@ -264,7 +265,7 @@ def test_a_servers_streams_survive_endpoints_between_small_chunks(tokenizer: Cha
     samples = np.concatenate([spoken("ab"), silence(2.0), spoken("c")])
 
     async def served() -> list[str]:
-        client, scheduler = Client(), Scheduler(recognizer, RULES, Metrics())
+        client, scheduler = Client(), Scheduler(recognizer, RULES, Metrics(), HeapTrimmer(2.0))
         scheduler.run(asyncio.get_running_loop())
         stream = scheduler.open(Start(continuous_decoding=True), client)
         stream.accept((samples * 32767).astype("<i2").tobytes())

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from wenet_lite.errors import WenetLiteError
-from wenet_lite.heap import trim_heap
+from wenet_lite.heap import HeapTrimmer
 from wenet_lite.runtime.endpoint import Endpointing
 from wenet_lite.runtime.recognizer import Recognizer
 from wenet_lite.runtime.server.logs import log_bug
@@ -25,7 +25,6 @@ from wenet_lite.runtime.stream import Stream
 from wenet_lite.runtime.transcript import Transcript
 
 _INT16 = 32768.0
-_TRIM_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Progress:
     ended: bool
 
 
-class Listener(Protocol):
+class StreamListener(Protocol):
     """Whom a stream's results are for; called in the event loop."""
 
     def on_open(self) -> None:
@@ -69,7 +68,7 @@ class LiveStream:
         listener: of the results.
     """
 
-    def __init__(self, scheduler: Scheduler, start: Start, listener: Listener) -> None:
+    def __init__(self, scheduler: Scheduler, start: Start, listener: StreamListener) -> None:
         self.start, self.listener = start, listener
         self._scheduler = scheduler
         self._closed = False
@@ -114,16 +113,17 @@ class Scheduler:
         recognizer: the model.
         endpointing: where segments end.
         metrics: to keep, of this thread and others.
+        trim: of the heap, for all threads.
     Attributes:
         num_streams: that were opened and not closed, as the event loop knows.
     """
 
-    def __init__(self, recognizer: Recognizer, endpointing: Endpointing, metrics: Metrics) -> None:
-        self._recognizer, self._endpointing, self._metrics = recognizer, endpointing, metrics
+    def __init__(self, recognizer: Recognizer, endpointing: Endpointing, metrics: Metrics, trim: HeapTrimmer) -> None:
+        self._recognizer, self._endpointing, self._metrics, self._trim = recognizer, endpointing, metrics, trim
         self._stepper = recognizer.stepper()
         self._inbox: SimpleQueue[tuple[LiveStream, Callable[[], None]] | None] = SimpleQueue()
         self._streams: dict[LiveStream, _Heard] = {}
-        self._num_waiting, self._trimmed = 0, time.monotonic()
+        self._num_waiting = 0
         self.num_streams = 0
         self._thread = Thread(target=self._run, name="streams", daemon=True)
 
@@ -142,7 +142,7 @@ class Scheduler:
         """The thread runs."""
         return self._thread.is_alive()
 
-    def open(self, start: Start, listener: Listener) -> LiveStream:
+    def open(self, start: Start, listener: StreamListener) -> LiveStream:
         """Begin a stream."""
         live = LiveStream(self, start, listener)
         self.num_streams += 1
@@ -182,9 +182,7 @@ class Scheduler:
                     self._step(waiting)
                 except Exception:
                     self._fail(waiting)
-            if time.monotonic() - self._trimmed > _TRIM_S:
-                trim_heap()
-                self._trimmed = time.monotonic()
+            self._trim()
 
     def _obey(self, *, wait: bool) -> bool:
         """Do what was posted; False when the thread is to end."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+from wenet_lite.heap import HeapTrimmer
 from wenet_lite.runtime.endpoint import Endpointing
 from wenet_lite.runtime.recognizer import Recognizer
 from wenet_lite.runtime.server.metrics import Metrics
 from wenet_lite.runtime.server.protocol import Start
-from wenet_lite.runtime.server.scheduler import Listener, LiveStream, Scheduler
+from wenet_lite.runtime.server.scheduler import LiveStream, Scheduler, StreamListener
+
+_TRIM_S = 2.0
+"""Between two times that the heap is trimmed."""
 
 
 class StreamThreads:
@@ -22,7 +26,8 @@ class StreamThreads:
     """
 
     def __init__(self, recognizer: Recognizer, endpointing: Endpointing, metrics: Metrics, count: int) -> None:
-        self._schedulers = [Scheduler(recognizer, endpointing, metrics) for _ in range(count)]
+        trim = HeapTrimmer(_TRIM_S)
+        self._schedulers = [Scheduler(recognizer, endpointing, metrics, trim) for _ in range(count)]
 
     @property
     def alive(self) -> bool:
@@ -39,6 +44,6 @@ class StreamThreads:
         for scheduler in self._schedulers:
             scheduler.stop()
 
-    def open(self, start: Start, listener: Listener) -> LiveStream:
+    def open(self, start: Start, listener: StreamListener) -> LiveStream:
         """Begin a stream."""
         return min(self._schedulers, key=lambda scheduler: scheduler.num_streams).open(start, listener)

@@ -114,7 +114,7 @@ def test_what_fails_is_named_and_the_others_are_done(
         (["a.wav", "--microphone"], "--microphone takes no audio files"),
         (["a.wav", "-"], "standard input goes alone"),
         (["a.wav", "--encoding", "f32le"], "--sample-rate and --encoding are of raw standard input"),
-        (["-", "--sample-rate", "0"], "--sample-rate must be at least 1000"),
+        (["-", "--sample-rate", "0"], "--sample-rate must be from 1000 to 1000000"),
         (["a.wav", "--chunk-ms", "320"], "--chunk-ms and --left-chunks are of streams: give --streaming"),
         (["a.wav", "--left-chunks", "4"], "--chunk-ms and --left-chunks are of streams"),
         (["a.wav", "--streaming", "--mode", "attention"], "--mode attention is of whole recordings"),

@@ -160,6 +160,7 @@ def _standard_input(args: argparse.Namespace) -> LiveAudio:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     from wenet_lite.decoding.options import DECODING_MODES
+    from wenet_lite.runtime.sample_rates import ACCEPTED_RATES
     from wenet_lite.runtime.transcribing.live_audio import ENCODINGS
     from wenet_lite.runtime.transcribing.transcript_files import TRANSCRIPT_FORMATS
 
@@ -189,8 +190,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("standard input goes alone")
     if args.audio != ["-"] and not (args.sample_rate is args.encoding is None):
         parser.error("--sample-rate and --encoding are of raw standard input: give - as audio")
-    if args.sample_rate is not None and args.sample_rate < 1000:
-        parser.error("--sample-rate must be at least 1000")
+    if args.sample_rate is not None and args.sample_rate not in ACCEPTED_RATES:
+        parser.error(f"--sample-rate must be from {ACCEPTED_RATES[0]} to {ACCEPTED_RATES[-1]}")
     streams = args.streaming or args.microphone
     if not streams and not (args.chunk_ms is args.left_chunks is None):
         parser.error("--chunk-ms and --left-chunks are of streams: give --streaming")

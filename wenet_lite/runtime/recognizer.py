@@ -25,6 +25,7 @@ from wenet_lite.runtime.backend import BackendName, RuntimePrecision, load_backe
 from wenet_lite.runtime.endpoint import NO_ENDPOINTS, Endpointing
 from wenet_lite.runtime.model_dir import CALIBRATION
 from wenet_lite.runtime.recordings import Audio, RecordingRecognizer
+from wenet_lite.runtime.sample_rates import ACCEPTED_RATES
 from wenet_lite.runtime.session import StreamingSession
 from wenet_lite.runtime.stepper import StreamStepper
 from wenet_lite.runtime.stream import Stream, StreamConfig
@@ -195,5 +196,5 @@ class Recognizer:
 
 
 def _check_sample_rate(sample_rate: int) -> None:
-    if not 1000 <= sample_rate <= 1_000_000:
+    if sample_rate not in ACCEPTED_RATES:
         raise ConfigError(f"a sample rate of {sample_rate} Hz is out of range")

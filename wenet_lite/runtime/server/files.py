@@ -20,12 +20,12 @@ from wenet_lite.data.audio_blocks import read_blocks
 from wenet_lite.errors import AudioError
 from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.runtime.recognizer import Recognizer
+from wenet_lite.runtime.sample_rates import UPLOAD_RATES
 from wenet_lite.runtime.server.metrics import Metrics
 from wenet_lite.runtime.server.options import ServerOptions
 from wenet_lite.runtime.server.refusals import Reason, Refusal
 from wenet_lite.runtime.transcript import Transcript
 
-_RATES = range(1000, 192_001)
 _MAX_CHANNELS = 16
 _NICENESS = 10
 
@@ -114,8 +114,10 @@ def decode(upload: BinaryIO, max_s: float) -> np.ndarray:
     source = EncodedAudio("the file", upload.read())
     try:
         info = audio_info(source)
-        if info.sample_rate not in _RATES or soundfile.info(source.open()).channels > _MAX_CHANNELS:
-            message = f"the file must have {_RATES[0]} to {_RATES[-1]} Hz and at most {_MAX_CHANNELS} channels"
+        if info.sample_rate not in UPLOAD_RATES or soundfile.info(source.open()).channels > _MAX_CHANNELS:
+            message = (
+                f"the file must have {UPLOAD_RATES[0]} to {UPLOAD_RATES[-1]} Hz and at most {_MAX_CHANNELS} channels"
+            )
             raise Refusal(Reason.UNDECODABLE, message, field="file")
         if info.duration > max_s:
             raise Refusal(Reason.TOO_LONG, f"the file is longer than {max_s:g} s", field="file")

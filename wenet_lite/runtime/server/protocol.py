@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wenet_lite.features.fbank import SAMPLE_RATE
+from wenet_lite.runtime.sample_rates import STREAM_RATES
 from wenet_lite.runtime.server.options import Limits
 from wenet_lite.runtime.server.refusals import Reason, Refusal
 from wenet_lite.runtime.transcript import Transcript
 
-SAMPLE_RATES = range(8000, 96001)
 MAX_CHUNK_MS = 10_000
 MAX_LEFT_CHUNKS = 10_000
 
@@ -32,7 +33,7 @@ class Start:
 
     nbest: int = 1
     continuous_decoding: bool = False
-    sample_rate: int = 16000
+    sample_rate: int = SAMPLE_RATE
     chunk_ms: int | None = None
     left_chunks: int = -1
     hotwords: tuple[str, ...] = ()
@@ -75,7 +76,7 @@ def _parse_start(message: Mapping[str, Any], limits: Limits) -> Start:
     return Start(
         nbest=_integer(message, "nbest", 1, range(1, 1001)),
         continuous_decoding=continuous,
-        sample_rate=_integer(message, "sample_rate", 16000, SAMPLE_RATES),
+        sample_rate=_integer(message, "sample_rate", SAMPLE_RATE, STREAM_RATES),
         chunk_ms=_integer(message, "chunk_ms", 0, range(1, MAX_CHUNK_MS + 1)) or None,
         left_chunks=_integer(message, "left_chunks", -1, range(-1, MAX_LEFT_CHUNKS + 1)),
         hotwords=check_hotwords(message.get("hotwords", []), limits),

@@ -16,6 +16,7 @@ from wenet_lite.data.audio import EncodedAudio, undecodable
 from wenet_lite.data.audio_blocks import read_blocks
 from wenet_lite.errors import AudioError
 from wenet_lite.features.fbank import SAMPLE_RATE
+from wenet_lite.runtime.sample_rates import ACCEPTED_RATES
 
 Encoding = Literal["s16le", "f32le"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
@@ -34,7 +35,6 @@ _WAV = (b"RIFF", b"RF64")
 _CODED = (b"fLaC", b"OggS", b"ID3")
 _NAME = "standard input"
 _MOST_BYTES = 1 << 16
-_LOWEST_RATE = 1000
 _MOST_CHANNELS = 1024
 """Of libsndfile."""
 
@@ -126,7 +126,7 @@ def _read_wav_header(stream: BinaryIO) -> tuple[_Pcm, int, int | None]:
                 (tag,) = struct.unpack_from("<H", content, 24)
             if not 0 < channels <= _MOST_CHANNELS:
                 raise AudioError(f"is WAV of {channels} channels", path=_NAME, cure="convert it to s16le")
-            if (tag, bits) not in _WAV_SUBTYPES or rate < _LOWEST_RATE:
+            if (tag, bits) not in _WAV_SUBTYPES or rate not in ACCEPTED_RATES:
                 raise AudioError(
                     f"is WAV of format {tag} with {bits} bits at {rate} Hz", path=_NAME, cure="convert it to s16le"
                 )

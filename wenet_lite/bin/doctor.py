@@ -21,6 +21,8 @@ _PACKAGES = (
     "sentencepiece",
     "pyyaml",
     "jiwer",
+    "aiohttp",
+    "prometheus_client",
     "tensorboardX",
     "tqdm",
 )

@@ -112,11 +112,6 @@ class Stream:
         return self._position / SAMPLE_RATE
 
     @property
-    def waiting_s(self) -> float:
-        """Seconds of audio that wait."""
-        return self._waiting / SAMPLE_RATE
-
-    @property
     def cache_frames(self) -> int:
         """Encoder frames that the next chunk's successor may look at; no room is taken for more than were heard."""
         heard = min(self.cache.attention.shape[3] + self.config.chunk_size, self._most_frames)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from wenet_lite.data.utterance import Utterance
 from wenet_lite.errors import ConfigError
@@ -16,7 +16,6 @@ from wenet_lite.runtime.export.torchscript_export import export_torchscript
 from wenet_lite.runtime.model_dir import LoadedModel, ModelDescription, new_folder, write_model_dir
 
 ExportFormat = Literal["torchscript", "onnx", "sherpa", "program"]
-EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 
 def export_model(

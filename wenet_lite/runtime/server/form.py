@@ -44,7 +44,7 @@ class Form:
         name = self.value("response_format") or "json"
         for known in FORMATS:
             if name == known:
-                return known  # type: ignore[return-value]
+                return known
         raise _malformed(f"response_format must be one of {', '.join(FORMATS)}", "response_format")
 
     @property

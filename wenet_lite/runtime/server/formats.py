@@ -11,7 +11,7 @@ from wenet_lite.decoding.subtitles import cues, to_srt, to_vtt
 from wenet_lite.runtime.transcript import Transcript
 
 Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
-FORMATS: tuple[str, ...] = get_args(Format)
+FORMATS: tuple[Format, ...] = get_args(Format)
 GRANULARITIES = ("segment", "word")
 
 
@@ -26,23 +26,23 @@ class Body:
     content_type: str
 
 
-def render(transcript: Transcript, form: Format, granularities: Collection[str], language: str | None) -> Body:
+def render(transcript: Transcript, name: Format, granularities: Collection[str], language: str | None) -> Body:
     """A transcript in the form that was asked for.
 
     Args:
         transcript: of the file.
-        form: one of `FORMATS`.
+        name: of the form.
         granularities: of verbose_json, any of `GRANULARITIES`.
         language: of the speech, as the client says.
     """
-    if form == "json":
+    if name == "json":
         return _json({"text": transcript.text})
-    if form == "verbose_json":
+    if name == "verbose_json":
         return _json(_verbose(transcript, granularities, language))
-    if form == "text":
+    if name == "text":
         return Body(transcript.text + "\n", "text/plain")
     lines = cues(transcript.timed)
-    return Body(to_srt(lines), "text/plain") if form == "srt" else Body(to_vtt(lines), "text/vtt")
+    return Body(to_srt(lines), "text/plain") if name == "srt" else Body(to_vtt(lines), "text/vtt")
 
 
 def _verbose(transcript: Transcript, granularities: Collection[str], language: str | None) -> dict[str, Any]:

@@ -154,7 +154,7 @@ class Scheduler:
         self._inbox.put((live, action))
 
     def accept(self, live: LiveStream, pcm: bytes, arrived: float) -> None:
-        """Buffer audio that came in at `arrived`, and compute its features."""
+        """Buffer audio that came in at `arrived`."""
         if (heard := self._streams.get(live)) is None:
             return
         heard.stream.accept(np.frombuffer(pcm, "<i2").astype(np.float32) / _INT16)

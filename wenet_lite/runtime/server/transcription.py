@@ -33,13 +33,13 @@ class Transcription:
         service.check_open()
         with service.files.place(), room_for_upload() as file:
             form = await read_form(request, file, service.options.limits)
-            self._check_model(form)
-            form_of_answer, granularities = form.format, form.granularities
+            self._check_fields(form)
+            response_format, granularities = form.format, form.granularities
             transcript = await service.files.transcribe(file, form.hotwords(service.options.limits))
         seconds, number = time.monotonic() - began, service.next_number()
         text = {"text": transcript.text} if service.options.log_text else {}
         log_event("file", file=number, remote=request.remote, audio_s=transcript.duration, seconds=seconds, **text)
-        body = render(transcript, form_of_answer, granularities, form.value("language"))
+        body = render(transcript, response_format, granularities, form.value("language"))
         return web.Response(text=body.text, content_type=body.content_type)
 
     async def models(self, request: web.Request) -> web.Response:
@@ -47,7 +47,7 @@ class Transcription:
         model = {"id": self._service.options.model_name, "object": "model", "created": 0, "owned_by": "wenet_lite"}
         return web.json_response({"object": "list", "data": [model]})
 
-    def _check_model(self, form: Form) -> None:
+    def _check_fields(self, form: Form) -> None:
         name = self._service.options.model_name
         if form.value("model") not in (None, name):
             raise Refusal(Reason.UNKNOWN_MODEL, f"the model here is {name}", field="model")

@@ -15,9 +15,10 @@ from wenet_lite.decoding.chunked_encoder import encode_by_chunks
 from wenet_lite.decoding.decoder import Decoder
 from wenet_lite.decoding.fusion import NO_FUSION, Fusion
 from wenet_lite.decoding.options import DecodingMode, Hypothesis
+from wenet_lite.decoding.precision import autocast, require_precision
 from wenet_lite.decoding.recognition_options import RecognitionOptions
-from wenet_lite.errors import ConfigError
-from wenet_lite.features.fbank import FRAME_SHIFT, SAMPLE_RATE, Fbank
+from wenet_lite.features.fbank import FRAME_SHIFT, Fbank
+from wenet_lite.model.context import FRAME_MS
 
 Hypotheses = dict[DecodingMode, list[Hypothesis]]
 """Of one utterance, for each mode, best first; the best has spans where the options ask for words."""
@@ -61,8 +62,7 @@ class BatchRecognizer:
         device: torch.device,
         fusion: Fusion = NO_FUSION,
     ) -> None:
-        if device.type == "cuda" and options.dtype == "bfloat16" and not torch.cuda.is_bf16_supported():
-            raise ConfigError(f"{torch.cuda.get_device_name(device)} has no bfloat16", cure="take float16 or float32")
+        require_precision(options.dtype, device)
         self.model, self.fbank, self.options, self.device = model, fbank, options, device
         self._decoder = Decoder(model, options.decoding, fusion, aligns=options.words)
         self._encoder_seconds = 0.0
@@ -77,7 +77,7 @@ class BatchRecognizer:
     @property
     def frame_ms(self) -> int:
         """Milliseconds from one encoder frame to the next."""
-        return self.frame_samples * 1000 // SAMPLE_RATE
+        return self.model.encoder.embed.rate * FRAME_MS
 
     @torch.no_grad()
     def __call__(
@@ -117,8 +117,7 @@ class BatchRecognizer:
 
     def autocast(self) -> AbstractContextManager[None]:
         """Products of matrices in the block have the precision of the options."""
-        dtype: torch.dtype = getattr(torch, self.options.dtype)
-        return torch.autocast(self.device.type, dtype, enabled=dtype is not torch.float32)
+        return autocast(self.options.dtype, self.device)
 
     def count_encoder(self, started: float) -> None:
         """Count the time since `started` as the encoder's; waits for a GPU, so that the clock is right."""

@@ -12,8 +12,9 @@ from tqdm import tqdm
 from wenet_lite.data.dataset import Batch, SpeechDataset
 from wenet_lite.data.manifest import Manifest
 from wenet_lite.data.reading_plan import reading_plan
-from wenet_lite.features.fbank import FRAME_SHIFT, SAMPLE_RATE, Fbank
+from wenet_lite.features.fbank import SAMPLE_RATE, Fbank
 from wenet_lite.model.asr_model import AsrModel
+from wenet_lite.model.context import FRAME_MS
 from wenet_lite.text.tokenizer import Tokenizer
 
 
@@ -45,7 +46,7 @@ class PosteriorReader:
     ) -> None:
         self.model, self.fbank, self.tokenizer, self.device = model, fbank, tokenizer, device
         self.chunk_size = chunk_size
-        self.frame_ms = model.encoder.embed.rate * FRAME_SHIFT * 1000 // SAMPLE_RATE
+        self.frame_ms = model.encoder.embed.rate * FRAME_MS
 
     def __call__(self, manifest: Manifest, max_frames: int = 12000) -> Iterator[Posteriors]:
         """Read every utterance.

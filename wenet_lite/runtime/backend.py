@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from wenet_lite.decoding.acoustic_model import AcousticModel
+from wenet_lite.decoding.precision import autocast, require_precision
+from wenet_lite.decoding.recognition_options import Precision
 from wenet_lite.errors import ConfigError
 from wenet_lite.features.fbank import Fbank
 from wenet_lite.runtime.cpu import prepare_for_cpu
@@ -44,11 +46,14 @@ class Backend:
     device: torch.device
     dtype: RuntimePrecision
 
+    @property
+    def precision(self) -> Precision:
+        """Of the products that are not int8."""
+        return "float32" if self.dtype == "int8" else self.dtype
+
     def autocast(self) -> AbstractContextManager[None]:
         """Products of matrices in the block have the backend's precision."""
-        reduced = self.dtype in ("bfloat16", "float16")
-        dtype = getattr(torch, self.dtype) if reduced else torch.float32
-        return torch.autocast(self.device.type, dtype, enabled=reduced)
+        return autocast(self.precision, self.device)
 
 
 def padded_waveforms(samples: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
@@ -79,8 +84,7 @@ def load_backend(
         raise ConfigError("int8 and onnx run on the CPU", cure="take float16 or bfloat16 with pytorch on a GPU")
     if name != "pytorch" and dtype in ("bfloat16", "float16"):
         raise ConfigError(f"{dtype} needs the PyTorch weights", cure="take --backend pytorch")
-    if dtype == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        raise ConfigError(f"{torch.cuda.get_device_name(device)} has no bfloat16", cure="take float16 or float32")
+    require_precision(dtype, device)
     folder = ModelDir(model_dir)
     config = folder.description.model.shipped
     tokenizer = load_tokenizer(folder.path)

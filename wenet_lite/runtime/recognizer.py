@@ -19,8 +19,8 @@ from wenet_lite.decoding.hotword_list import Phrase, spell_hotwords
 from wenet_lite.decoding.ngram_arpa import read_arpa
 from wenet_lite.decoding.options import DecodingMode, DecodingOptions
 from wenet_lite.errors import ConfigError
-from wenet_lite.features.fbank import FRAME_SHIFT, SAMPLE_RATE
-from wenet_lite.model.context import context_warnings
+from wenet_lite.features.fbank import SAMPLE_RATE
+from wenet_lite.model.context import FRAME_MS, context_warnings
 from wenet_lite.runtime.backend import BackendName, RuntimePrecision, load_backend
 from wenet_lite.runtime.endpoint import NO_ENDPOINTS, Endpointing
 from wenet_lite.runtime.model_dir import CALIBRATION
@@ -77,7 +77,7 @@ class Recognizer:
     @property
     def frame_ms(self) -> int:
         """Milliseconds from one encoder frame to the next."""
-        return self.backend.model.encoder.embed.rate * 1000 * FRAME_SHIFT // SAMPLE_RATE
+        return self.backend.model.encoder.embed.rate * FRAME_MS
 
     @property
     def chunk_ms(self) -> int:

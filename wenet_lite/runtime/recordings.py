@@ -45,8 +45,7 @@ class RecordingRecognizer:
         fusion: Fusion,
         transcriber: Transcriber,
     ) -> None:
-        dtype = "float32" if backend.dtype == "int8" else backend.dtype
-        wanted = RecognitionOptions((mode,), options, dtype=dtype, words=True)
+        wanted = RecognitionOptions((mode,), options, dtype=backend.precision, words=True)
         self._mode, self._transcriber = mode, transcriber
         self._recognizer = BatchRecognizer(backend.model, backend.fbank, wanted, backend.device, fusion)
 

@@ -13,6 +13,7 @@ from wenet_lite.bin.arguments import add_model, load_recognizer
 
 TOKEN_VARIABLE = "WENET_LITE_TOKEN"
 _LOCAL = ("127.0.0.1", "::1", "localhost")
+_KERNELS = 64
 _LIMITS = (
     ("--max-connections", "connections", int, "websockets at a time"),
     ("--max-message-bytes", "message_bytes", int, "of one websocket message"),
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
 
+    # Each new shape of a batch leaves kernels in oneDNN, by itself up to 1024: memory that grows for long.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KERNELS))
     import torch
 
     from wenet_lite.runtime.server.app import serve

@@ -219,7 +219,7 @@ def test_a_file_that_outlasts_the_draining_time_does_not_hold_the_server(
 ) -> None:
     """Nor does one that its client no longer waits for."""
     flac = io.BytesIO()
-    soundfile.write(flac, np.random.default_rng(0).integers(-3, 4, 16000 * 3500, np.int16), 16000, format="FLAC")
+    soundfile.write(flac, np.random.default_rng(0).integers(-3, 4, 8000 * 7000, np.int16), 8000, format="FLAC")
 
     async def upload(server: LiveServer) -> None:
         async with aiohttp.ClientSession() as session:
@@ -237,6 +237,6 @@ def test_a_file_that_outlasts_the_draining_time_does_not_hold_the_server(
             with pytest.raises((aiohttp.ClientError, asyncio.CancelledError)):
                 await sending
 
-    with live_server(served_model, tmp_path / "log", "--drain-s", "0.2") as server:
+    with live_server(served_model, tmp_path / "log", "--drain-s", "0.2", "--max-file-s", "7200") as server:
         asyncio.run(upload(server))
         assert server.process.wait(20) == 0

@@ -232,10 +232,7 @@ computing() { # computing <name> <module> <arguments...>: logged, a process a GP
   gpus=$(count_gpus)
   processes=$((gpus > 0 ? gpus : nproc))
   if ((processes > 1)); then launcher=(python3 -m wenet_lite.bin.launch "$processes"); fi
-  if ((gpus == 0)); then
-    device=(--device cpu)
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores > processes ? cores / processes : 1))}
-  fi
+  if ((gpus == 0)); then device=(--device cpu); fi
   logged "$name" "${launcher[@]}" "${@:2}" "${device[@]}"
 }
 

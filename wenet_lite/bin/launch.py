@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parse(argv)
     os.environ[TIMEOUT_VARIABLE] = str(args.timeout)
     # Cores are shared out between the processes; torchrun would warn that it gives each one thread.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // args.processes, 1)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(len(os.sched_getaffinity(0)) // args.processes, 1)))
     return _run(_torchrun_arguments(args), args.grace_period)
 
 

@@ -146,6 +146,8 @@ def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, devic
     tokenizer = load_tokenizer(paths.lang_dir)
     if tokenizer.rules != config.text:
         raise ConfigError(f"{paths.lang_dir} has other text rules than the configuration", cure="make it with stage 3")
+    if config.model.cr_ctc_weight and config.training.spec_augment is None and world.is_main:
+        _LOG.warning("model.cr_ctc_weight without training.spec_augment: the two views differ by dropout alone")
     model = build_model(config, tokenizer.vocab_size)
     model.encoder.global_cmvn.set_stats(read_cmvn(paths.cmvn))
     if paths.init_from is not None:

@@ -206,9 +206,14 @@ def test_noise_rooms_and_the_other_augmentations_train(toy: Toy, tmp_path: Path)
     assert records(tmp_path)
 
 
-def test_two_views_are_trained_to_agree(toy: Toy, tmp_path: Path) -> None:
-    settings = ("training.max_epochs=2", "model.cr_ctc_weight=0.2")
+@pytest.mark.parametrize("masked", [True, False])
+def test_two_views_are_trained_to_agree(
+    toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture, masked: bool
+) -> None:
+    masks = f"training.spec_augment={'{}' if masked else 'null'}"
+    settings = ("training.max_epochs=2", "model.cr_ctc_weight=0.2", masks)
     assert train.main(toy.train_arguments(tmp_path, *settings)) == 0
+    assert masked != any("the two views differ by dropout alone" in line for line in caplog.messages)
     consistency = [record["cr_ctc"] for record in records(tmp_path)]
     assert all(0 < value < 1e3 for value in consistency)
     assert "cr_ctc" not in records(tmp_path, "dev")[0]  # one view is measured there

@@ -2,15 +2,15 @@
 
     python benchmarks/wenet_training.py --wenet <checkout> --config conf/mini.yaml --lang-dir <lang> \
         --cmvn <global_cmvn> --train-data <data.list> --dev-data <data.list> --output <folder>
-        [--epochs 24] [--processes 2] [--checkpoint <output>/epoch_N.pt]
+        [--set KEY=VALUE ...] [--epochs 24] [--processes 2] [--checkpoint <output>/epoch_N.pt]
 
 Then WeNet's `average_model.py` averages what lies in the folder, `wenet-lite import_wenet` makes a run of ours of it,
 and both are decoded and scored by the same commands. What WeNet does not have is left out: heads on middle layers,
-CR-CTC, fewer channels in the front end's convolutions, a cosine of the learning rate (its own is warmuplr). Its limit
-of 200 tokens an utterance, which would leave out almost half of the utterances in characters, is raised. It runs on the
-CPU, and for that and for newer packages is mended in memory: deepspeed is not imported, files are read by soundfile,
-speed is changed by torchaudio.functional.speed, since torchaudio has no sox effects any more. librosa and langid must
-be there.
+CR-CTC, fewer channels in the front end's convolutions, plain epochs before augmentation, a cosine of the learning rate
+(its own is warmuplr). Its limit of 200 tokens an utterance, which would leave out almost half of the utterances in
+characters, is raised. It runs on the CPU, and for that and for newer packages is mended in memory: deepspeed is not
+imported, files are read by soundfile, speed is changed by torchaudio.functional.speed, since torchaudio has no sox
+effects any more. librosa and langid must be there.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--train-data", type=Path, required=True, help="data.list")
     parser.add_argument("--dev-data", type=Path, required=True, help="data.list")
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of the configuration")
     parser.add_argument("--epochs", type=int, help="instead of the configuration's")
     parser.add_argument("--processes", type=int, default=2, help="that share each update (default: %(default)s)")
     parser.add_argument(
@@ -127,8 +128,8 @@ def main() -> None:
     if "RANK" in os.environ:
         train(args.wenet, args.output, args.checkpoint)
         return
-    settings = [] if args.epochs is None else [f"training.max_epochs={args.epochs}"]
-    config = read_experiment(args.config, settings)
+    epochs = [] if args.epochs is None else [f"training.max_epochs={args.epochs}"]
+    config = read_experiment(args.config, [*args.set, *epochs])
     vocab_size = load_tokenizer(args.lang_dir).vocab_size
     inputs = args.output / "input"  # not beside WeNet's own files, all of which its average_model.py reads
     inputs.mkdir(parents=True, exist_ok=True)

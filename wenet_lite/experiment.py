@@ -167,7 +167,7 @@ def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, devic
     dev_plan = plan_batches(dev, tokenizer, front_end, as_read, config.seed)
     for manifest, its_plan in ((train, plan), (dev, dev_plan)):
         report_left_out(manifest, its_plan, config.training.max_bad_fraction, world)
-    augmenter = Augmenter(config.augment, SAMPLE_RATE, config.seed)
+    augmenter = Augmenter(config.augment, SAMPLE_RATE, config.seed, config.batch.plain_epochs)
     dataset = SpeechDataset(train, tokenizer.encode_transcript, SAMPLE_RATE, augmenter)
     dev_dataset = SpeechDataset(dev, tokenizer.encode_transcript, SAMPLE_RATE)
     validator = Validator(

@@ -90,10 +90,12 @@ def test_ranks_share_the_same_updates_for_every_world_size_and_resume_anywhere(
     assert counted == sum(len(batch.indices) for batch in together)
 
 
-@given(LENGTHS, st.integers(0, 3), st.integers(0, 7))
-@settings(max_examples=30, deadline=None)
-def test_the_number_of_updates_is_known_before_the_first(lengths: list[int], first: int, last: int) -> None:
-    plan = make_plan(lengths + [300] * 8)
+@given(LENGTHS, st.integers(0, 3), st.integers(0, 7), st.integers(0, 4))
+@settings(max_examples=40, deadline=None)
+def test_the_number_of_updates_is_known_before_the_first(
+    lengths: list[int], first: int, last: int, plain_epochs: int
+) -> None:
+    plan = make_plan(lengths + [300] * 8, plain_epochs=plain_epochs)
     assert plan.num_updates(first, last) == sum(plan.epoch(epoch).num_updates for epoch in range(first, last))
 
 
@@ -161,12 +163,14 @@ def test_the_occurrences_of_an_utterance_count_on_and_take_the_next_speed(
         assert len({speed for _, speed in occurrences[:3]}) == len(occurrences[:3])
 
 
-@given(WEIGHTS, COUNTS, st.integers(0, 25))
-@settings(max_examples=30, deadline=None)
-def test_the_number_of_updates_of_weighted_lists_is_known(weights: list[float], counts: list[int], epochs: int) -> None:
-    plan = make_weighted_plan([1.5, *weights], counts)
+@given(WEIGHTS, COUNTS, st.integers(0, 25), st.integers(0, 3))
+@settings(max_examples=40, deadline=None)
+def test_the_number_of_updates_of_weighted_lists_is_known(
+    weights: list[float], counts: list[int], epochs: int, plain_epochs: int
+) -> None:
+    plan = make_weighted_plan([1.5, *weights], counts, plain_epochs=plain_epochs)
     assert plan.num_updates(0, epochs) == sum(plan.epoch(epoch).num_updates for epoch in range(epochs))
-    on_another_rank = make_weighted_plan([1.5, *weights], counts)
+    on_another_rank = make_weighted_plan([1.5, *weights], counts, plain_epochs=plain_epochs)
     assert_same(all_batches(plan.epoch(epochs)), all_batches(on_another_rank.epoch(epochs)))
 
 
@@ -198,6 +202,27 @@ def test_the_plan_is_a_function_of_seed_and_epoch(sharded: bool) -> None:
     assert_same(batches(0, 3), batches(0, 3))
     for other in (batches(0, 4), batches(1, 3)):
         assert [b.indices.tolist() for b in other] != [b.indices.tolist() for b in batches(0, 3)]
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_speed_perturbation_begins_after_the_plain_epochs(sharded: bool) -> None:
+    lengths = list(np.random.default_rng(0).integers(50, 2000, 300))
+
+    def make(**changes) -> BatchPlan:
+        return make_shard_plan(lengths, 10, **changes) if sharded else make_plan(lengths, **changes)
+
+    plan, without, always = make(plain_epochs=2), make(speed_factors=(1.0,)), make()
+    for epoch, expected in enumerate([without, without, always, always]):
+        assert_same(all_batches(plan.epoch(epoch)), all_batches(expected.epoch(epoch)))
+
+
+def test_each_list_has_plain_epochs_of_its_own() -> None:
+    plan = make_weighted_plan([1.0, 0.5], [40, 40], plain_epochs=1)
+    plain = []
+    for epoch in map(plan.epoch, range(3)):
+        of_first = epoch.indices < plan.list_starts[1]
+        plain.append([bool((epoch.speeds[chosen] == 1.0).all()) for chosen in (of_first, ~of_first)])
+    assert plain == [[True, True], [False, True], [False, False]]
 
 
 def test_every_utterance_goes_through_all_speed_factors() -> None:
@@ -289,6 +314,7 @@ def test_a_million_utterances_are_planned_in_seconds() -> None:
         {"speed_factors": ()},
         {"speed_factors": (0.0,)},
         {"batch_size": -1},
+        {"plain_epochs": -1},
         {"shard_window": 0},
     ],
 )

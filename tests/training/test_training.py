@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from toy import ROOT, Toy, run_module
-from toy_run import assert_same_weights, newest, records
+from toy_run import assert_same_weights, losses, newest, records
 
 from wenet_lite.bin import make_shards, train
 from wenet_lite.distributed import World
@@ -204,6 +204,19 @@ def test_noise_rooms_and_the_other_augmentations_train(toy: Toy, tmp_path: Path)
     spectrum = ["training.spec_sub={max_t: 5}", "training.spec_trim={max_t: 3}", "augment.volume_db=[-3, 3]"]
     assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=1", *augment, *spectrum)) == 0
     assert records(tmp_path)
+
+
+def test_plain_epochs_are_those_of_a_run_without_augmentation(toy: Toy, tmp_path: Path) -> None:
+    trim, volume = "training.spec_trim={max_t: 3}", "augment.volume_db=[-9, 9]"
+    augmented = ("training.spec_augment={max_t: 9}", "training.spec_sub={max_t: 5}", trim, volume)
+    none = ("training.spec_augment=null", "batch.speed_factors=[1.0]")
+    runs = {"plain": (*augmented, "batch.plain_epochs=1"), "none": none, "augmented": augmented}
+    found = {}
+    for name, settings in runs.items():
+        assert train.main(toy.train_arguments(tmp_path / name, *settings, "training.schedule.type=constant")) == 0
+        found[name] = losses(tmp_path / name, "dev")
+    assert found["plain"][0] == found["none"][0] != found["augmented"][0]
+    assert found["plain"][1] != found["none"][1]
 
 
 @pytest.mark.parametrize("masked", [True, False])

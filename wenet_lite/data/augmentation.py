@@ -46,12 +46,14 @@ class Augmenter:
         config: what to do how often.
         sample_rate: Hz of the waveforms.
         seed: the experiment's.
+        plain_epochs: first occurrences of each utterance, which stay as they were recorded.
     Raises:
         DataError: if a list is missing, empty or malformed.
     """
 
-    def __init__(self, config: AugmentConfig, sample_rate: int, seed: int) -> None:
+    def __init__(self, config: AugmentConfig, sample_rate: int, seed: int, plain_epochs: int = 0) -> None:
         self._config, self._sample_rate, self._seed = config, sample_rate, seed
+        self._plain_epochs = plain_epochs
         self._noises = read_audio_list(config.noise_list) if config.noise_list else []
         self._rirs = read_audio_list(config.rir_list) if config.rir_list else []
 
@@ -62,6 +64,8 @@ class Augmenter:
             AudioError: if the noise or impulse response that was drawn cannot be read.
         """
         config = self._config
+        if occurrence < self._plain_epochs:
+            return samples
         if self._rirs:
             random = utterance_draws(self._seed, occurrence, key, "reverberation")
             if random.random() < config.rir_probability:

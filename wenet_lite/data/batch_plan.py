@@ -22,6 +22,8 @@ class BatchConfig:
     batch_size: utterances of each micro-batch, whatever their lengths; 0 lets max_frames decide.
     micro_batches_per_update: micro-batches an update takes, whatever the number of ranks that share them.
     speed_factors: factors of speed perturbation; each utterance goes through all of them in as many occurrences.
+    plain_epochs: times that an utterance is taken as it was recorded before speed perturbation, what is done to
+        waveforms and SpecAugment begin; epochs, where its list has weight 1.
     bucket_width: lengths that differ by less than this part count as equal, and are shuffled, when batches are made.
     min_frames, max_frames_per_utterance: shorter and longer utterances are left out, and listed.
     warm_up_largest: start training with the largest micro-batches, so that memory runs out at once or never.
@@ -33,6 +35,7 @@ class BatchConfig:
     batch_size: int = 0
     micro_batches_per_update: int = 1
     speed_factors: tuple[float, ...] = (0.9, 1.0, 1.1)
+    plain_epochs: int = 0
     bucket_width: float = 0.02
     min_frames: int = 10
     max_frames_per_utterance: int = 4000
@@ -44,8 +47,8 @@ class BatchConfig:
             raise ValueError("max_frames is less than max_frames_per_utterance, so the longest would fit no batch")
         if min(self.micro_batches_per_update, self.max_utterances, self.shard_window) < 1:
             raise ValueError("micro_batches_per_update, max_utterances and shard_window must be at least 1")
-        if self.batch_size < 0 or self.bucket_width < 0:
-            raise ValueError("batch_size and bucket_width must not be negative")
+        if min(self.batch_size, self.bucket_width, self.plain_epochs) < 0:
+            raise ValueError("batch_size, bucket_width and plain_epochs must not be negative")
         if not self.speed_factors or min(self.speed_factors) <= 0:
             raise ValueError("speed_factors must be a list of positive numbers")
 
@@ -198,7 +201,7 @@ class BatchPlan:
 
     def _phase(self, epoch: int) -> Hashable:
         """Epochs of one phase have the same lengths."""
-        return self._occurrences.phase(epoch, len(self.config.speed_factors))
+        return self._occurrences.phase(epoch, len(self.config.speed_factors), self.config.plain_epochs)
 
     def _count_updates(self, epoch: int) -> int:
         _, frames = self._speeds_and_frames(*self._occurrences.of_epoch(epoch))
@@ -209,8 +212,9 @@ class BatchPlan:
     def _speeds_and_frames(self, positions: np.ndarray, occurrences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         starts = epoch_draws(self.seed, 0, _SPEED_DRAW).integers(len(self.config.speed_factors), size=len(self.kept))
         indices = self.kept[positions]
-        turns = starts[positions] + occurrences
-        return speeds_and_frames(self.num_frames[indices], self.min_frames[indices], self.config, turns)
+        return speeds_and_frames(
+            self.num_frames[indices], self.min_frames[indices], self.config, starts[positions], occurrences
+        )
 
 
 def left_out(
@@ -230,15 +234,15 @@ def left_out(
 
 
 def speeds_and_frames(
-    num_frames: np.ndarray, min_frames: np.ndarray, config: BatchConfig, turns: np.ndarray
+    num_frames: np.ndarray, min_frames: np.ndarray, config: BatchConfig, starts: np.ndarray, occurrences: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Speed factor of each utterance, the one whose turn it is, and its frames at that speed.
 
-    Each utterance starts at a factor drawn for it and takes the next one at each occurrence. Where a factor would
-    make it too short for its transcript or too long for the configuration, it stays at 1.
+    Each utterance starts at a factor drawn for it and takes the next one at each occurrence. In its plain epochs it
+    stays at 1, and where a factor would make it too short for its transcript or too long for the configuration.
     """
     factors = np.asarray(config.speed_factors)
-    speeds = factors[turns % len(factors)]
+    speeds = np.where(occurrences < config.plain_epochs, 1.0, factors[(starts + occurrences) % len(factors)])
     frames = np.floor(num_frames / speeds)
     unfit = (frames - 1 < np.maximum(min_frames, config.min_frames)) | (frames > config.max_frames_per_utterance)
     unfit &= speeds != 1.0

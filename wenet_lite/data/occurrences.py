@@ -56,10 +56,16 @@ class Occurrences:
             start += count
         return np.concatenate(positions), np.concatenate(occurrences)
 
-    def phase(self, epoch: int, period: int) -> Hashable:
-        """Equal for two epochs that take the same utterances with the same occurrences modulo `period`."""
+    def phase(self, epoch: int, period: int, plain: int) -> Hashable:
+        """Equal for two epochs that take the same utterances with the same occurrences modulo `period`.
+
+        Epochs with occurrences below `plain` are phases of their own.
+        """
         spans = zip(self.counts, self._dealt(epoch))
-        return tuple((dealt.start % max(count * period, 1), len(dealt)) for count, dealt in spans)
+        return tuple(
+            (dealt.start % max(count * period, 1), min(dealt.start, count * plain), len(dealt))
+            for count, dealt in spans
+        )
 
     def _dealt(self, epoch: int) -> Iterator[range]:
         """Of each list what an epoch takes: number k is utterance k mod n of its order, for the time k div n."""

@@ -29,6 +29,7 @@ class ForwardPass:
 
     def __init__(self, recipe: Recipe, acceleration: Acceleration, device: torch.device) -> None:
         self.model, self.fbank, self.seed, self.config = recipe.model, recipe.fbank, recipe.seed, recipe.config
+        self.plain_epochs = recipe.plan.config.plain_epochs
         self.acceleration, self.device = acceleration, device
 
     def __call__(self, batch: Batch, chunk: TrainingChunk) -> Losses:
@@ -36,24 +37,30 @@ class ForwardPass:
         lens = self.fbank.num_frames(batch.num_samples)
         taken = zip(batch.occurrences, batch.keys)
         draws = [utterance_draws(self.seed, occurrence, key, "spectrum") for occurrence, key in taken]
+        plain = torch.tensor([occurrence < self.plain_epochs for occurrence in batch.occurrences], dtype=torch.bool)
         if self.config.spec_trim is not None:
-            lens = spec_trim(lens, self.config.spec_trim, draws)
+            lens = torch.where(plain, lens, spec_trim(lens, self.config.spec_trim, draws))
         there = batch.to(self.device)
         features, _ = self.fbank(there.waveforms, there.num_samples)
-        view = self._augmented(features, lens, draws)
+        view = self._augmented(features, lens, draws, plain)
         rest = (to_device(lens, self.device), there.tokens, there.token_lens, chunk.size, chunk.num_left_chunks)
         with self.acceleration.autocast():
             if self.model.config.cr_ctc_weight:
-                return self.model.consistent_losses((view, self._augmented(features, lens, draws)), *rest)
+                return self.model.consistent_losses((view, self._augmented(features, lens, draws, plain)), *rest)
             losses: Losses = self.model(view, *rest)
             return losses
 
-    def _augmented(self, features: Tensor, lens: Tensor, draws: Sequence[np.random.Generator]) -> Tensor:
-        """One view of (batch, frames, bins) features of (batch,) `lens` on the host; drawn anew at each call."""
-        config = self.config
+    def _augmented(self, features: Tensor, lens: Tensor, draws: Sequence[np.random.Generator], plain: Tensor) -> Tensor:
+        """One view of (batch, frames, bins) features of (batch,) `lens` on the host; drawn anew at each call.
+
+        Where (batch,) `plain` is true, on the host, they stay as they are.
+        """
+        config, recorded = self.config, features
         if config.spec_augment is not None:
             mean = self.model.encoder.global_cmvn.mean
             features = spec_augment(features, lens, mean, config.spec_augment, draws)
         if config.spec_sub is not None:
             features = spec_sub(features, lens, config.spec_sub, draws)
+        if plain.any():
+            features = torch.where(to_device(plain, self.device)[:, None, None], recorded, features)
         return features

@@ -5,7 +5,8 @@
 
 Stages 0 to 3 of the recipe must be done. Each row is a run of the recipe's stages 4 to 6, `exp/ablation_<name>`, which
 goes on where it was stopped; WERs are of its decode, with intervals of a bootstrap over utterances. Updates are timed
-on one thread here, in turns. CTC alone has no decoder that could rescore.
+on one thread here, in turns. CTC alone has no decoder that could rescore. All rows have SpecAugment, whether the
+configuration has it or not.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from wenet_lite.training.cpu import train_through_onednn
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = ROOT / "egs/librispeech"
+AUGMENTED = ("training.spec_augment.max_t=50", "training.spec_augment.max_f=10")
+"""Of all rows: without it CR-CTC's two views would differ by dropout alone."""
 NO_LEVELS = "model.multi_level=null"
 REVERSE = ("model.reverse_weight=0.3", "model.decoder.r_num_blocks=1")
 CONSISTENT = "model.cr_ctc_weight=0.2"
@@ -112,7 +115,7 @@ def main() -> None:
     parser.add_argument("--without-training", action="store_true", help="only the table, of the runs that are there")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each step (default: %(default)s)")
     args = parser.parse_args()
-    common = [f"training.max_epochs={args.epochs}", *args.set]
+    common = [f"training.max_epochs={args.epochs}", *AUGMENTED, *args.set]
     settings = {name: [*common, *PARTS[name][1]] for name in args.only}
     if not args.without_training:
         for name in args.only:

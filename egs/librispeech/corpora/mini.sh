@@ -17,3 +17,4 @@ train_config=conf/mini.yaml
 nbpe=30
 bpe_type=char
 average_num=5
+nproc=2

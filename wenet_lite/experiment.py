@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,6 +78,17 @@ def read_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = ())
         ConfigError: for unknown keys and wrong values.
     """
     return from_dict(ExperimentConfig, apply_overrides(load_yaml(path), overrides), path=path)
+
+
+def with_defaults(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A resolved configuration with the settings that are newer than it, at their defaults.
+
+    One that is of no use any more, such as one with a setting that is gone, stays as it is.
+    """
+    try:
+        return to_dict(from_dict(ExperimentConfig, tree))
+    except ConfigError:
+        return tree
 
 
 def load_run(

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from wenet_lite.distributed import World
 from wenet_lite.errors import CheckpointError, ConfigError, DataError
 from wenet_lite.model.asr_model import Losses
 from wenet_lite.training.average import average_checkpoints, choose_checkpoints
-from wenet_lite.training.checkpoint import load_checkpoint
+from wenet_lite.training.checkpoint import load_checkpoint, save_checkpoint
 from wenet_lite.training.meter import Meter
 from wenet_lite.training.unreadable import Unreadable
 
@@ -79,6 +80,18 @@ def test_a_changed_run_goes_on_only_when_that_is_wanted(toy: Toy, tmp_path: Path
     assert len(records(tmp_path / "exp", "dev")) == 1
     assert train.main([*arguments, "--allow-config-change"]) == 0
     assert len(records(tmp_path / "exp", "dev")) == 2
+
+
+def test_a_run_of_an_older_version_goes_on_where_new_settings_have_their_defaults(toy: Toy, tmp_path: Path) -> None:
+    assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=1")) == 0
+    checkpoint = newest(tmp_path)
+    older = {**checkpoint.config, "batch": dict(checkpoint.config["batch"])}
+    del older["batch"]["plain_epochs"]
+    save_checkpoint(replace(checkpoint, config=older), tmp_path / "checkpoints")
+    with pytest.raises(ConfigError, match=r"batch\.plain_epochs: 0 -> 1"):
+        train.main(toy.train_arguments(tmp_path, "training.max_epochs=2", "batch.plain_epochs=1"))
+    assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=2")) == 0
+    assert len(records(tmp_path, "dev")) == 2
 
 
 def test_the_loss_falls(undisturbed: Path) -> None:

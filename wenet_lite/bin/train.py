@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from wenet_lite.data.weighted_list import WeightedList
     from wenet_lite.distributed import EXIT_RESUMABLE, World, leave, process_group
-    from wenet_lite.experiment import DataPaths, build_recipe, read_experiment, write_experiment
+    from wenet_lite.experiment import DataPaths, build_recipe, read_experiment, with_defaults, write_experiment
     from wenet_lite.model.asr_model import count_parameters
     from wenet_lite.run_lock import run_lock
     from wenet_lite.training.continuation import load_continuation
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with run_lock(exp_dir, "train") if world.is_main else nullcontext():
             checkpoint = load_continuation(
                 exp_dir / "checkpoints", recipe.resolved, recipe.data,
-                allow_change=args.allow_config_change, world=world,
+                with_defaults=with_defaults, allow_change=args.allow_config_change, world=world,
             )  # fmt: skip
             if world.is_main:
                 _LOG.info(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,13 @@ def fingerprint(plan: BatchPlan) -> str:
 
 
 def load_continuation(
-    folder: Path, resolved: Mapping[str, Any], data: str, *, allow_change: bool, world: World
+    folder: Path,
+    resolved: Mapping[str, Any],
+    data: str,
+    *,
+    with_defaults: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    allow_change: bool,
+    world: World,
 ) -> Checkpoint | None:
     """The newest checkpoint of a run, None where it has none.
 
@@ -37,6 +43,7 @@ def load_continuation(
         folder: its `checkpoints/`.
         resolved: configuration of the run that is to go on.
         data: fingerprint of its training data.
+        with_defaults: gives a configuration the settings that are newer than it.
         allow_change: go on although one of them is another than it was.
         world: this process among the ranks; the main one tells.
     Raises:
@@ -50,7 +57,7 @@ def load_continuation(
         return None
     if checkpoint is None:
         checkpoint = load_checkpoint(checkpoint_path(folder, update))
-    changes = differences(checkpoint.config, resolved)
+    changes = differences(with_defaults(checkpoint.config), resolved)
     refuse_other_architecture(changes, folder)
     if data != checkpoint.data:
         changes.append("the training data: utterances or transcripts are not those of the list as it was")

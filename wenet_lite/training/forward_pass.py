@@ -37,9 +37,9 @@ class ForwardPass:
         lens = self.fbank.num_frames(batch.num_samples)
         taken = zip(batch.occurrences, batch.keys)
         draws = [utterance_draws(self.seed, occurrence, key, "spectrum") for occurrence, key in taken]
-        plain = torch.tensor([occurrence < self.plain_epochs for occurrence in batch.occurrences], dtype=torch.bool)
+        plain = [occurrence < self.plain_epochs for occurrence in batch.occurrences]
         if self.config.spec_trim is not None:
-            lens = torch.where(plain, lens, spec_trim(lens, self.config.spec_trim, draws))
+            lens = torch.where(torch.tensor(plain), lens, spec_trim(lens, self.config.spec_trim, draws))
         there = batch.to(self.device)
         features, _ = self.fbank(there.waveforms, there.num_samples)
         view = self._augmented(features, lens, draws, plain)
@@ -50,10 +50,12 @@ class ForwardPass:
             losses: Losses = self.model(view, *rest)
             return losses
 
-    def _augmented(self, features: Tensor, lens: Tensor, draws: Sequence[np.random.Generator], plain: Tensor) -> Tensor:
+    def _augmented(
+        self, features: Tensor, lens: Tensor, draws: Sequence[np.random.Generator], plain: Sequence[bool]
+    ) -> Tensor:
         """One view of (batch, frames, bins) features of (batch,) `lens` on the host; drawn anew at each call.
 
-        Where (batch,) `plain` is true, on the host, they stay as they are.
+        Where `plain` is true they stay as they are.
         """
         config, recorded = self.config, features
         if config.spec_augment is not None:
@@ -61,6 +63,6 @@ class ForwardPass:
             features = spec_augment(features, lens, mean, config.spec_augment, draws)
         if config.spec_sub is not None:
             features = spec_sub(features, lens, config.spec_sub, draws)
-        if plain.any():
-            features = torch.where(to_device(plain, self.device)[:, None, None], recorded, features)
+        if any(plain):
+            features = torch.where(to_device(torch.tensor(plain), self.device)[:, None, None], recorded, features)
         return features

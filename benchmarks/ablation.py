@@ -1,7 +1,7 @@
 """What each part of 3M is worth: the same recipe with one part more at a time, each trained from the beginning.
 
-    python benchmarks/ablation.py [--corpus mini] [--datadir <folder>] [--epochs 8] [--only ctc attention ...] \
-        [--set KEY=VALUE ...] [--without-training]
+    python benchmarks/ablation.py [--corpus mini] [--datadir <folder>] [--epochs 8] [--nproc 1] \
+        [--average-num 1] [--only ctc attention ...] [--set KEY=VALUE ...] [--without-training]
 
 Stages 0 to 3 of the recipe must be done. Each row is a run of the recipe's stages 4 to 6, `exp/ablation_<name>`, which
 goes on where it was stopped; WERs are of its decode, with intervals of a bootstrap over utterances. Updates are timed
@@ -62,7 +62,8 @@ def train(name: str, settings: Sequence[str], args: argparse.Namespace) -> None:
     modes = MODES[:1] if name == "ctc" else MODES
     command = [
         "bash", "run.sh", "--corpus", args.corpus, "--exp-name", f"ablation_{name}", "--stage", "4",
-        "--stop-stage", "6",
+        "--stop-stage", "6", "--nproc", str(args.nproc),
+        "--average-num", str(args.average_num),
         "--decode-modes", " ".join(modes), "--decode-chunks", "-1 16", "--eval-chunks", "", "--set", " ".join(settings),
     ]  # fmt: skip
     if args.datadir:
@@ -110,6 +111,8 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=ROOT / "conf/mini.yaml", help="(default: conf/mini.yaml)")
     parser.add_argument("--test-set", default="dev_mini", help="set that WERs are of (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=8, help="of each row (default: %(default)s)")
+    parser.add_argument("--nproc", type=int, default=1, help="processes of a training (default: %(default)s)")
+    parser.add_argument("--average-num", type=int, default=1, help="checkpoints in their mean (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="some rows instead of all")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of all rows")
     parser.add_argument("--without-training", action="store_true", help="only the table, of the runs that are there")

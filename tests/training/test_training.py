@@ -232,6 +232,16 @@ def test_plain_epochs_are_those_of_a_run_without_augmentation(toy: Toy, tmp_path
     assert found["plain"][1] != found["none"][1]
 
 
+def test_plain_epochs_have_one_view(toy: Toy, tmp_path: Path) -> None:
+    settings = ("training.max_epochs=2", "training.spec_augment={}", "batch.plain_epochs=1", "training.log_interval=1")
+    for name, weight in (("two", 0.2), ("one", 0.0)):
+        assert train.main(toy.train_arguments(tmp_path / name, *settings, f"model.cr_ctc_weight={weight}")) == 0
+    consistency = {epoch: [r["cr_ctc"] for r in records(tmp_path / "two") if r["epoch"] == epoch] for epoch in (1, 2)}
+    assert set(consistency[1]) == {0.0} and min(consistency[2]) > 0
+    two, one = (losses(tmp_path / name, "dev") for name in ("two", "one"))
+    assert two[0] == one[0] and two[1] != one[1]
+
+
 @pytest.mark.parametrize("masked", [True, False])
 def test_two_views_are_trained_to_agree(
     toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture, masked: bool

@@ -23,7 +23,7 @@ class BatchConfig:
     micro_batches_per_update: micro-batches an update takes, whatever the number of ranks that share them.
     speed_factors: factors of speed perturbation; each utterance goes through all of them in as many occurrences.
     plain_epochs: times that an utterance is taken as it was recorded before speed perturbation, what is done to
-        waveforms and SpecAugment begin; epochs, where its list has weight 1.
+        waveforms, SpecAugment and the second view of CR-CTC begin; epochs, where its list has weight 1.
     bucket_width: lengths that differ by less than this part count as equal, and are shuffled, when batches are made.
     min_frames, max_frames_per_utterance: shorter and longer utterances are left out, and listed.
     warm_up_largest: start training with the largest micro-batches, so that memory runs out at once or never.

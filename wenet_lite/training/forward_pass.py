@@ -45,7 +45,7 @@ class ForwardPass:
         view = self._augmented(features, lens, draws, plain)
         rest = (to_device(lens, self.device), there.tokens, there.token_lens, chunk.size, chunk.num_left_chunks)
         with self.acceleration.autocast():
-            if self.model.config.cr_ctc_weight:
+            if self.model.config.cr_ctc_weight and not all(plain):
                 return self.model.consistent_losses((view, self._augmented(features, lens, draws, plain)), *rest)
             losses: Losses = self.model(view, *rest)
             return losses

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from wenet_lite.model.convolution import ConvolutionModule
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
 from wenet_lite.runtime.cpu import PackedFeedForward, pack
 
@@ -20,3 +21,18 @@ def test_packed_feed_forward_networks_agree(activation: nn.Module, hidden: int) 
         assert plain(x[:0]).shape == (0, 5, 8)
     assert isinstance(plain[0], PackedFeedForward) != isinstance(activation, nn.Tanh)
     assert not list(plain.parameters())
+
+
+def test_a_batch_norm_goes_into_the_convolution_before_it() -> None:
+    module, norm = ConvolutionModule(8, 3, "batch_norm", causal=True), nn.BatchNorm1d(8)
+    norm.running_mean, norm.running_var = torch.randn(8), 0.5 + torch.rand(8)
+    norm.weight, norm.bias = nn.Parameter(torch.randn(8)), nn.Parameter(torch.randn(8))
+    module.norm = norm
+    module.eval()
+    x, mask, before = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool), torch.randn(2, 8, 2)
+    with torch.no_grad():
+        expected, _ = module(x, mask, before)
+        pack(module)
+        found, _ = module(x, mask, before)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert isinstance(module.norm, nn.Identity)

@@ -254,7 +254,7 @@ class Encoder(nn.Module):
         """Room for what the layers will remember of these frames and those before them."""
         layers, batch, heads, _, features = cache.attention.shape
         return EncoderCache(
-            cache.attention.new_zeros(layers, batch, heads, cache_frames, features),
+            cache.attention.new_empty(layers, batch, heads, cache_frames, features),
             torch.empty_like(cache.convolution),
             torch.clamp(cache.lens + lens, max=cache_frames),
             cache.offset + lens,
@@ -271,7 +271,7 @@ def _remember(
         inputs: (batch, cached and new frames, dim) of the convolution.
         time: new frames.
         padding: (batch,) of these that are padding, or None for none.
-        attention: (batch, heads, next_cache_frames, 2 * d_k), zero.
+        attention: (batch, heads, next_cache_frames, 2 * d_k).
         convolution: (batch, dim, kernel - 1).
     """
     missing = attention.shape[2] - (keys_values.shape[2] - time)

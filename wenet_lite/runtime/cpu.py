@@ -7,10 +7,11 @@ processors. Their operators are private to torch: `torch.compile` puts them into
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.cache import EncoderCache
-from wenet_lite.model.convolution import DepthwiseConv1d, PointwiseConv1d
+from wenet_lite.model.convolution import ConvolutionModule, DepthwiseConv1d, PointwiseConv1d
 from wenet_lite.model.encoder import Encoder
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
 
@@ -71,7 +72,10 @@ class _PlainAdvance(nn.Module):
 
 
 def pack(model: nn.Module) -> None:
-    """Lay out the weights of all linear layers and convolutions inside a model, in place."""
+    """Lay out the weights of all linear layers and convolutions inside a model, in place; these take batch norms over."""
+    if isinstance(model, ConvolutionModule) and isinstance(model.norm, nn.BatchNorm1d):
+        model.depthwise_conv = fuse_conv_bn_eval(model.depthwise_conv, model.norm)
+        model.norm = nn.Identity()  # type: ignore[assignment]
     for name, child in model.named_children():
         packed = _packed(child)
         if packed is None:

@@ -72,7 +72,7 @@ class _PlainAdvance(nn.Module):
 
 
 def pack(model: nn.Module) -> None:
-    """Lay out the weights of all linear layers and convolutions inside a model, in place; these take batch norms over."""
+    """Lay out the weights of all linear layers and convolutions inside a model, in place; batch norms go into them."""
     if isinstance(model, ConvolutionModule) and isinstance(model.norm, nn.BatchNorm1d):
         model.depthwise_conv = fuse_conv_bn_eval(model.depthwise_conv, model.norm)
         model.norm = nn.Identity()  # type: ignore[assignment]

@@ -11,9 +11,9 @@ from toy import Toy
 
 from wenet_lite.bin import command, export, import_wenet, recognize, train_bpe
 from wenet_lite.config import dump_yaml
-from wenet_lite.errors import ConfigError
+from wenet_lite.errors import ConfigError, DataError
 from wenet_lite.experiment import ExperimentConfig, build_model, read_experiment
-from wenet_lite.features.cmvn import CmvnStats, write_cmvn
+from wenet_lite.features.cmvn import CmvnStats, read_cmvn, write_cmvn
 from wenet_lite.features.fbank import FbankConfig
 from wenet_lite.interchange.wenet_config import config_from_wenet, config_to_wenet
 from wenet_lite.model.decoder import TransformerDecoderConfig
@@ -129,6 +129,9 @@ def test_special_units_elsewhere_come_first_here(golden: Path, tmp_path: Path) -
     source = shutil.copytree(golden / "u2pp", tmp_path / "wenet")
     units = [line.rpartition(" ")[0] for line in (source / "units.txt").read_text().splitlines()]
     moved = [*units[:2], *units[3:], units[2]]
+    tree = yaml.safe_load((source / "train.yaml").read_text())
+    del tree["tokenizer_conf"]["special_tokens"]
+    (source / "train.yaml").write_text(yaml.safe_dump(tree))
     (source / "units.txt").write_text("".join(f"{unit} {i}\n" for i, unit in enumerate(moved)))
     order = torch.tensor([units.index(unit) for unit in moved])
     state = torch.load(source / "final.pt", weights_only=True)
@@ -149,14 +152,20 @@ def test_special_units_elsewhere_come_first_here(golden: Path, tmp_path: Path) -
         ({"model": "transducer"}, "model transducer is not known here"),
         ({"encoder": "squeezeformer"}, "encoder squeezeformer"),
         ({"encoder_conf": {"macaron_style": False}}, "encoder_conf.macaron_style False"),
-        ({"encoder_conf": {"n_kv_head": 2}}, "encoder_conf.n_kv_head is not known"),
+        ({"encoder_conf": {"n_kv_head": 2}}, "encoder_conf.n_kv_head 2"),
+        ({"encoder_conf": {"input_layer": "dwconv2d4"}}, "input_layer dwconv2d4"),
+        ({"encoder_conf": {"no_such_key": 1}}, "encoder_conf.no_such_key is not known here"),
+        ({"decoder_conf": {"tie_word_embedding": True}}, "tie_word_embedding True"),
         ({"encoder_conf": {"selfattention_layer_type": "rope_abs_selfattn"}}, "rope_abs_selfattn"),
         ({"encoder_conf": {"pos_enc_layer_type": "abs_pos"}}, "rel_selfattn is not known here with abs_pos"),
         ({"encoder": "transformer", "encoder_conf": {"pos_enc_layer_type": "rel_pos"}}, " selfattn is not known here"),
         ({"encoder_conf": {"input_layer": "linear"}}, "input_layer"),
         ({"decoder_conf": {"activation_type": "gelu"}}, "decoder_conf.activation_type gelu"),
         ({"model_conf": {"length_normalized_loss": True}}, "length_normalized_loss True"),
-        ({"dataset_conf": {"fbank_conf": {"frame_shift": 12}}}, "another frame length or shift"),
+        ({"dataset_conf": {"fbank_conf": {"frame_shift": 12}}}, "fbank_conf.frame_shift 12"),
+        ({"dataset_conf": {"fbank_conf": {"window_type": "hamming"}}}, "fbank_conf.window_type hamming"),
+        ({"dataset_conf": {"fbank_conf": {"window_typo": "povey"}}}, "fbank_conf.window_typo is not known here"),
+        ({"dataset_conf": {"singal_channel_conf": {"channel": 1}}}, "channel 1"),
         (
             {"dataset_conf": {"resample_conf": {"resample_rate": 8000}}},
             "resample_rate 8000 is not known",
@@ -181,6 +190,65 @@ def test_wenets_defaults_are_understood(tmp_path: Path) -> None:
     assert config_from_wenet({**BASE, **empty}, tmp_path / "train.yaml").model.encoder.type == "conformer"
     transformer = config_from_wenet({**BASE, "encoder": "transformer"}, tmp_path / "train.yaml")
     assert transformer.model.encoder.pos_enc_layer_type == "abs_pos"
+
+
+def test_wenets_defaults_may_be_said(tmp_path: Path) -> None:
+    layers = {"norm_eps": 1e-5, "layer_norm_type": "layer_norm", "n_kv_head": None, "mlp_bias": True, "n_expert": 8}
+    said = changed(
+        encoder_conf={**layers, "conv_bias": True, "final_norm": True},
+        decoder_conf={**layers, "input_layer": "embed", "src_query_bias": True, "tie_word_embedding": False},
+        model_conf={"ignore_id": -1},
+        dataset_conf={
+            "fbank_conf": {"window_type": "povey", "frame_length": 25},
+            "singal_channel_conf": {"channel": 0},
+        },
+        tokenizer_conf={"connect_symbol": ""},
+    )
+    assert config_from_wenet(said, tmp_path / "train.yaml") == config_from_wenet(BASE, tmp_path / "train.yaml")
+
+
+@pytest.mark.parametrize("special", [{"<sos>": 5, "<eos>": 5}, {}, None])
+def test_another_start_symbol_than_the_units_say_is_refused(golden: Path, tmp_path: Path, special: dict | None) -> None:
+    source = shutil.copytree(golden / "u2pp", tmp_path / "wenet")
+    tree = yaml.safe_load((source / "train.yaml").read_text())
+    tree["tokenizer_conf"]["special_tokens"] = special
+    (source / "train.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(ConfigError, match=r"begins texts with unit \d+, but <sos/eos> is unit 2"):
+        import_wenet.main([str(source), str(tmp_path / "exp")])
+
+
+@pytest.mark.parametrize("case", ["told", "of old", "told, not in the weights", "not wanted", "of old, none"])
+def test_features_are_normalised_as_wenet_normalises_them(golden: Path, tmp_path: Path, case: str) -> None:
+    source = shutil.copytree(golden / "u2pp", tmp_path / "wenet")
+    tree, state = yaml.safe_load((source / "train.yaml").read_text()), torch.load(source / "final.pt")
+    names = [f"encoder.global_cmvn.{name}" for name in ("mean", "istd")]
+    expected = [state[name].clone() for name in names]
+    if case.startswith("of old"):  # which had `cmvn_file` instead
+        del tree["cmvn"]
+    if case in ("told, not in the weights", "of old, none"):
+        for name in names:
+            del state[name]
+    if case == "not wanted":
+        tree["cmvn"] = None
+    if case in ("not wanted", "of old, none"):
+        (source / "global_cmvn").unlink()
+        expected = [torch.zeros_like(expected[0]), torch.ones_like(expected[1])]
+    torch.save(state, source / "final.pt")
+    (source / "train.yaml").write_text(yaml.safe_dump(tree))
+    import_wenet.main([str(source), str(tmp_path / "exp")])
+    ours = torch.load(tmp_path / "exp/model.pt")
+    torch.testing.assert_close([ours[name] for name in names], expected)
+    stats = read_cmvn(tmp_path / "exp/global_cmvn").mean_and_istd()
+    torch.testing.assert_close(list(stats), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_wanted_statistics_that_are_nowhere_are_named(golden: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(golden / "u2pp", tmp_path / "wenet")
+    state = torch.load(source / "final.pt")
+    torch.save({name: value for name, value in state.items() if "global_cmvn" not in name}, source / "final.pt")
+    (source / "global_cmvn").unlink()
+    with pytest.raises(DataError, match=r"final\.pt: has no CMVN"):
+        import_wenet.main([str(source), str(tmp_path / "exp")])
 
 
 @pytest.mark.parametrize("damage", ["no weights", "other size", "no units", "no config"])

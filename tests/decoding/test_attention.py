@@ -29,21 +29,32 @@ FUSION = Fusion(
 
 
 @torch.no_grad()
-@given(seed=st.integers(0, 500), frames=st.integers(1, 3), texts=fused_texts(with_end=True))
-@settings(max_examples=30, deadline=None)
-def test_a_wide_attention_beam_finds_the_best_hypothesis(seed: int, frames: int, texts: FusedTexts) -> None:
+@given(
+    seed=st.integers(0, 500),
+    frames=st.integers(1, 3),
+    length_penalty=st.sampled_from([-1.0, 0.0, 2.0]),
+    texts=fused_texts(with_end=True),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_wide_attention_beam_finds_the_best_hypothesis(
+    seed: int, frames: int, length_penalty: float, texts: FusedTexts
+) -> None:
     model = make_model(seed=seed)
     memory = torch.randn(frames, 8)
     words = [token for token in range(5) if token != model.eos_id]
     scores = {}
     for length in range(frames + 1):
         for tokens in itertools.product(words, repeat=length):
-            scores[tokens] = attention_score(model, memory, tokens, ended=length < frames) + texts.earned(tokens)
+            score = attention_score(model, memory, tokens, ended=length < frames) + texts.earned(tokens)
+            scores[tokens] = score / max(length, 1) ** length_penalty
+    if length_penalty > 0:
+        del scores[()]
     best = max(scores, key=scores.__getitem__)
     # The beam is at most the vocabulary: wide enough for sequences this short to lose nothing that matters.
-    found = AttentionBeamSearch(model, 5, 0.0, texts.fusion)(memory[None], torch.tensor([frames]))[0]
+    found = AttentionBeamSearch(model, 5, length_penalty, texts.fusion)(memory[None], torch.tensor([frames]))[0]
     for hyp in found:
-        assert hyp.extra == pytest.approx(texts.earned(hyp.tokens), abs=1e-4)
+        earned = texts.earned(hyp.tokens) / max(len(hyp.tokens), 1) ** length_penalty
+        assert hyp.extra == pytest.approx(earned, abs=1e-4)
         assert hyp.score == pytest.approx(scores[hyp.tokens], abs=1e-4)
     if frames == 1:
         assert found[0].tokens == best

@@ -73,6 +73,16 @@ def test_a_text_without_blanks_is_written_character_by_character(tmp_path: Path)
     assert not (tmp_path / "lang" / "bpe.model").exists()
 
 
+def test_chinese_characters_are_units_between_the_pieces_of_other_words(tmp_path: Path) -> None:
+    """As WeNet's BPE tokenizer has them."""
+    make_lang_dir([*TEXT, "the 你好 fox世界", "你好"], TextRules(split_han=True), 33, "bpe", tmp_path / "lang")
+    tokenizer = load_tokenizer(tmp_path / "lang")
+    assert {"你", "好", "世", "界"} < tokenizer.units.keys()
+    the, fox = tokenizer.split("THE"), tokenizer.split("FOX")
+    assert tokenizer.split("你好 THE 世FOX") == ["你", "好", *the, "世", *fox]
+    assert tokenizer.decode(tokenizer.encode("THE 你好世界")) == "THE你好世界"
+
+
 def test_the_rarest_characters_are_left_out_where_there_are_too_many(tmp_path: Path) -> None:
     make_lang_dir(["天天天气气好"], TextRules(unknown="remove"), 2, "char", tmp_path / "lang")
     tokenizer = load_tokenizer(tmp_path / "lang")

@@ -54,7 +54,8 @@ class AttentionBeamSearch:
         model: its left-to-right decoder is searched.
         beam_size: hypotheses kept for each utterance.
         length_penalty: scores are divided by length ** length_penalty, what fusion has added included: so the best of
-            one length in the search are the best of that length in the end.
+            one length in the search are the best of that length in the end. The length is that of the text, without
+            start and end symbol (WeNet's); a positive penalty leaves the empty text out where there is another.
         fusion: hotwords and language model.
     """
 
@@ -71,7 +72,7 @@ class AttentionBeamSearch:
             lens: (batch,) valid frames, at least 1 each.
         Returns:
             for each utterance its hypotheses, best first; `score` is log p(tokens, end | x) with what fusion has added,
-            and with the length penalty (the start symbol counts as one token).
+            and with the length penalty.
         """
         cache = self.model.left_decoder.start(encoder_out, lens, self.beam_size)
         fusion = fusion_tensors(self.fusion, lens.device)
@@ -132,11 +133,11 @@ class AttentionBeamSearch:
 
     def _results(self, beams: _Beams, fusion: FusionTensors) -> list[list[Hypothesis]]:
         tokens = beams.tokens[:, :, 1:]
-        lengths = (tokens != self.model.eos_id).sum(dim=2) + 1
-        divisors = lengths.float() ** self.length_penalty
+        lengths = (tokens != self.model.eos_id).sum(dim=2)
+        divisors = lengths.clamp(min=1).float() ** self.length_penalty
         extra = fusion.whole(beams.states)
         # What was cut off at the most tokens has not met the end symbol.
-        due = (extra - beams.states.extra).float().masked_fill(lengths <= beams.lens.unsqueeze(1), 0.0)
+        due = (extra - beams.states.extra).float().masked_fill(lengths < beams.lens.unsqueeze(1), 0.0)
         columns = tokens, (beams.scores + due) / divisors, extra / divisors, beams.complete
         results = []
         for of_utterance in zip(*(column.tolist() for column in columns)):
@@ -145,5 +146,7 @@ class AttentionBeamSearch:
                 for row, score, added, is_whole in zip(*of_utterance)
                 if is_whole and score > -torch.inf
             ]
+            if self.length_penalty > 0:
+                hyps = [hyp for hyp in hyps if hyp.tokens] or hyps
             results.append(sorted(hyps, key=lambda hyp: hyp.score, reverse=True))
         return results

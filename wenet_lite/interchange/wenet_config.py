@@ -27,14 +27,19 @@ _USUAL = {
     "ctc_conf.ctc_blank_id": BLANK_ID,
     "dataset_conf.resample_conf.resample_rate": SAMPLE_RATE,
     "dataset_conf.feats_type": "fbank",
+    "dataset_conf.singal_channel_conf.channel": 0,
     "feats_type": "fbank",
+    "tokenizer_conf.connect_symbol": "",
     "tokenizer_conf.split_with_space": False,
     "tokenizer_conf.is_multilingual": False,
     "tokenizer_conf.non_lang_syms_path": None,
     "lora_conf": None,
 }
 """Settings outside the network of which one value is known here."""
-_IGNORED = frozenset(("gradient_checkpointing", "use_sdpa"))
+_IGNORED = frozenset(
+    ("gradient_checkpointing", "use_sdpa", "n_expert", "n_expert_activated", "positionwise_conv_kernel_size")
+)
+"""Keys that change no number of what is known here."""
 
 
 @dataclass(frozen=True)
@@ -53,19 +58,24 @@ class _Section:
 _DROPOUTS = {"dropout_rate": 0.1, "positional_dropout_rate": 0.1}
 _CHUNKS = {"static_chunk_size": 0, "use_dynamic_chunk": False, "use_dynamic_left_chunk": False}
 _SIZES = {"output_size": 256, "attention_heads": 4, "linear_units": 2048, "num_blocks": 6}
+_LAYERS = {
+    "normalize_before": True, "layer_norm_type": "layer_norm", "norm_eps": 1e-5,
+    "query_bias": True, "key_bias": True, "value_bias": True, "n_kv_head": None, "head_dim": None,
+    "mlp_type": "position_wise_feed_forward", "mlp_bias": True,
+}  # fmt: skip
 _ENCODERS = {
     "conformer": _Section(
         {
             **_SIZES, **_DROPOUTS, **_CHUNKS, "attention_dropout_rate": 0.0, "input_layer": "conv2d",
             "pos_enc_layer_type": "rel_pos", "cnn_module_kernel": 15, "causal": False, "cnn_module_norm": "batch_norm",
         },
-        {"normalize_before": True, "macaron_style": True, "activation_type": "swish",
-         "use_cnn_module": True, "positionwise_conv_kernel_size": 1},
+        {**_LAYERS, "macaron_style": True, "activation_type": "swish", "final_norm": True,
+         "use_cnn_module": True, "conv_bias": True, "conv_norm_eps": 1e-5, "conv_inner_factor": 2},
     ),
     "transformer": _Section(
         {**_SIZES, **_DROPOUTS, **_CHUNKS, "attention_dropout_rate": 0.0, "input_layer": "conv2d",
          "pos_enc_layer_type": "abs_pos"},
-        {"normalize_before": True, "activation_type": "relu"},
+        {**_LAYERS, "activation_type": "relu"},
     ),
 }  # fmt: skip
 _DECODER = _Section(
@@ -73,12 +83,18 @@ _DECODER = _Section(
         **_DROPOUTS, "attention_heads": 4, "linear_units": 2048, "num_blocks": 6, "r_num_blocks": 0,
         "self_attention_dropout_rate": 0.0, "src_attention_dropout_rate": 0.0,
     },
-    {"normalize_before": True, "activation_type": "relu"},
+    {
+        **_LAYERS, "activation_type": "relu", "input_layer": "embed", "use_output_layer": True,
+        "tie_word_embedding": False, "src_attention": True, "src_query_bias": True, "src_key_bias": True,
+        "src_value_bias": True,
+    },
 )  # fmt: skip
 _MODEL = _Section(
     {"ctc_weight": 0.5, "lsm_weight": 0.0, "reverse_weight": 0.0},
-    {"length_normalized_loss": False, "apply_non_blank_embedding": False},
+    {"length_normalized_loss": False, "apply_non_blank_embedding": False, "ignore_id": -1},
 )
+_FBANK = _Section({"num_mel_bins": 80, "dither": 0.0}, {**_FRAME_MS, "window_type": "povey"})
+_FRONT_ENDS = ("conv2d", "conv2d6", "conv2d8")
 
 
 def config_from_wenet(tree: Mapping[str, Any], path: Path) -> ExperimentConfig:
@@ -93,6 +109,7 @@ def config_from_wenet(tree: Mapping[str, Any], path: Path) -> ExperimentConfig:
     _require(tree, "tokenizer", ("bpe", "char"), path)
     kind = tree["encoder"]
     encoder = _translate(tree.get("encoder_conf") or {}, _ENCODERS[kind], "encoder_conf", path)
+    _require(encoder, "input_layer", _FRONT_ENDS, path)
     if encoder["use_dynamic_chunk"]:
         encoder["static_chunk_size"] = 0  # WeNet looks at it only where chunks are not dynamic
     positions = encoder["pos_enc_layer_type"]
@@ -108,18 +125,22 @@ def config_from_wenet(tree: Mapping[str, Any], path: Path) -> ExperimentConfig:
     if not decoder["r_num_blocks"]:
         model["reverse_weight"] = 0.0
     _require_values(tree, path)
-    fbank = (tree.get("dataset_conf") or {}).get("fbank_conf") or {}
-    if any(fbank.get(key, value) != value for key, value in _FRAME_MS.items()):
-        raise ConfigError("dataset_conf.fbank_conf has another frame length or shift than 25 and 10 ms", path=path)
+    given = (tree.get("dataset_conf") or {}).get("fbank_conf") or {}
+    fbank = _translate(given, _FBANK, "dataset_conf.fbank_conf", path)
+    is_bpe = tree["tokenizer"] == "bpe"
+    text = {"case": "upper" if is_bpe else "keep", "normalise": False, "apostrophe": "keep", "split_han": is_bpe}
     ours = {
-        "text": {"case": "upper" if tree["tokenizer"] == "bpe" else "keep", "apostrophe": "keep"},
-        "features": {
-            "num_mel_bins": tree.get("input_dim", fbank.get("num_mel_bins", 80)),
-            "dither": fbank.get("dither", 0.0),
-        },
+        "text": text,
+        "features": {**fbank, "num_mel_bins": tree.get("input_dim", fbank["num_mel_bins"])},
         "model": {**model, "encoder": {"type": kind, **encoder}, "decoder": decoder},
     }
     return from_dict(ExperimentConfig, ours, path=path)
+
+
+def sos_id(tree: Mapping[str, Any], vocab_size: int) -> int:
+    """The unit that WeNet begins and ends texts with: the last one, unless its configuration tells another."""
+    special = (tree.get("tokenizer_conf") or {}).get("special_tokens") or {}
+    return int(special.get("<sos>", vocab_size - 1))
 
 
 def config_to_wenet(
@@ -193,7 +214,8 @@ def _unknown_to_wenet(model: ModelConfig) -> list[str]:
     found = {
         "encoder.pos_enc_layer_type rel_pos_true": positions == "rel_pos_true",
         "encoder.pos_enc_layer_type rel_pos in a transformer": positions == "rel_pos" and encoder.type == "transformer",
-        "encoder.input_layer dwconv2d4": encoder.input_layer == "dwconv2d4",  # another network bears this name there
+        f"encoder.input_layer {encoder.input_layer}": encoder.input_layer
+        not in _FRONT_ENDS,  # its dwconv2d4 is another
         "encoder.moe": encoder.moe is not None,  # its experts know neither a shared embedding nor balance
         "multi_level.self_conditioning": model.multi_level is not None and model.multi_level.self_conditioning,
         f"encoder.subsampling_channels {channels}": channels not in (None, encoder.output_size),

@@ -16,7 +16,7 @@ from wenet_lite.model.asr_model import AsrModel
 from wenet_lite.model.attention import sinusoids
 from wenet_lite.model.weights import save_atomically
 from wenet_lite.runtime.model_dir import LoadedModel, ModelDescription, new_folder
-from wenet_lite.text.tokenizer import BPE_MODEL
+from wenet_lite.text.tokenizer import BPE_MODEL, HAN
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ _NUM_POSITIONS = 5000
 def export_wenet(loaded: LoadedModel, description: ModelDescription, source: Path, target: Path) -> None:
     """Write `train.yaml`, `final.pt`, `units.txt`, `global_cmvn` and, for BPE, the sentencepiece model, as WeNet does.
 
-    Text rules stay behind: WeNet takes a transcript as its list has it, and in capitals where the units are BPE.
+    Text rules stay behind: WeNet takes a transcript as its list has it, and in capitals where the units are BPE; each
+    Chinese character is a unit then.
 
     Args:
         loaded: the model.
@@ -43,6 +44,8 @@ def export_wenet(loaded: LoadedModel, description: ModelDescription, source: Pat
     tree = config_to_wenet(description.features, description.model, vocab_size, bpe_model, source / "train.yaml")
     if bpe_model and loaded.tokenizer.rules.case != "upper":
         _LOG.warning("%s: WeNet puts transcripts in capitals, which these units are not made for", source)
+    if bpe_model and not loaded.tokenizer.rules.split_han and any(map(HAN.search, loaded.tokenizer.units)):
+        _LOG.warning("%s: WeNet makes a unit of each Chinese character, which these units are not made for", source)
     with new_folder(target, source, WEIGHTS) as folder:
         dump_yaml(tree, folder / "train.yaml")
         shutil.copyfile(source / "units.txt", folder / UNITS)

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from wenet_lite.config import dump_yaml, load_yaml
-from wenet_lite.errors import CheckpointError, DataError
+from wenet_lite.errors import CheckpointError, ConfigError, DataError
 from wenet_lite.features.cmvn import CmvnStats, read_cmvn, write_cmvn
-from wenet_lite.interchange.wenet_config import UNITS, WEIGHTS, config_from_wenet
+from wenet_lite.interchange.wenet_config import CMVN, UNITS, WEIGHTS, config_from_wenet, sos_id
 from wenet_lite.model.asr_model import AsrModel, count_parameters
 from wenet_lite.model.weights import load_tensors, load_weights, save_atomically, unit_axis
 from wenet_lite.runtime.model_dir import new_folder
-from wenet_lite.text.tokenizer import BPE_MODEL, SPECIAL_UNITS, write_units
+from wenet_lite.text.tokenizer import BPE_MODEL, SOS_EOS, SPECIAL_UNITS, write_units
 
 _POSITION_TABLES = (".pe",)
 
@@ -44,12 +44,15 @@ def import_wenet(source: str | os.PathLike[str], target: str | os.PathLike[str],
     config = config_from_wenet(tree, folder / "train.yaml")
     units = _read_units(_beside(folder, (tree.get("tokenizer_conf") or {}).get("symbol_table_path") or UNITS))
     order = _special_units_first(units, folder / UNITS)
+    _check_sos(units, sos_id(tree, len(units)), folder / "train.yaml")
     model = AsrModel(config.model, config.features.num_mel_bins, len(units))
     path = folder / checkpoint
     state = load_tensors(path)
     if not isinstance(state, dict):
         raise CheckpointError("is no state_dict", path=path)
-    load_weights(model, _translate_weights(state, order, model), path)
+    statistics = _read_statistics(folder, tree)
+    tensors = _translate_weights(state, order)
+    load_weights(model, {**tensors, **_normalisation(tensors, tree, statistics, model, path)}, path)
     with new_folder(out, folder) as made:
         dump_yaml(config, made / "train.yaml")
         dump_yaml(config.text, made / "text_rules.yaml")
@@ -59,7 +62,7 @@ def import_wenet(source: str | os.PathLike[str], target: str | os.PathLike[str],
             if not bpe.exists():
                 raise DataError("no such sentencepiece model", path=bpe, cure="copy it into the model directory")
             shutil.copyfile(bpe, made / BPE_MODEL)
-        write_cmvn(_statistics(folder, tree, model), made / "global_cmvn")
+        write_cmvn(statistics or _statistics_of(model), made / "global_cmvn")
         save_atomically(model.state_dict(), made / "model.pt")
     return count_parameters(model)
 
@@ -91,22 +94,49 @@ def _special_units_first(units: list[str], path: Path) -> list[int]:
     return special + [i for i in range(len(units)) if i not in special]
 
 
-def _translate_weights(state: Mapping[str, Any], order: list[int], model: AsrModel) -> dict[str, Tensor]:
+def _check_sos(units: list[str], sos: int, path: Path) -> None:
+    """Texts begin with the unit that is called so."""
+    if not 0 <= sos < len(units) or units[sos] != SOS_EOS:
+        message = f"begins texts with unit {sos}, but {SOS_EOS} is unit {units.index(SOS_EOS)}"
+        raise ConfigError(message, path=path, cure="tokenizer_conf.special_tokens names it, else it is the last one")
+
+
+def _translate_weights(state: Mapping[str, Any], order: list[int]) -> dict[str, Any]:
     """WeNet's tensors without position tables, which are computed here, and with the vocabulary in our order."""
     index = torch.tensor(order)
     tensors = {name: value for name, value in state.items() if not name.endswith(_POSITION_TABLES)}
     for name, value in tensors.items():
         if unit_axis(name) == 0 and len(value) == len(order):
             tensors[name] = value.index_select(0, index)
-    for name in ("encoder.global_cmvn.mean", "encoder.global_cmvn.istd"):
-        tensors.setdefault(name, model.state_dict()[name])  # a model without CMVN
     return tensors
 
 
-def _statistics(folder: Path, tree: Mapping[str, Any], model: AsrModel) -> CmvnStats:
-    """The statistics of the model directory, or else such that give the mean and deviation of the weights."""
-    name = (tree.get("cmvn_conf") or {}).get("cmvn_file")
-    if name and _beside(folder, name).exists():
-        return read_cmvn(_beside(folder, name))
+def _read_statistics(folder: Path, tree: Mapping[str, Any]) -> CmvnStats | None:
+    """The statistics that the configuration names, where features are normalised and the file is there."""
+    path = _beside(folder, (tree.get("cmvn_conf") or {}).get("cmvn_file") or CMVN)
+    return read_cmvn(path) if tree.get("cmvn", True) and path.exists() else None
+
+
+def _normalisation(
+    tensors: Mapping[str, Any], tree: Mapping[str, Any], statistics: CmvnStats | None, model: AsrModel, path: Path
+) -> dict[str, Tensor]:
+    """Mean and deviation where those of the weights are not what WeNet computes with.
+
+    Without CMVN in the configuration that is the identity, whatever the weights hold; with it, and without them in the
+    weights, what the statistics give.
+    """
+    ours = {f"encoder.global_cmvn.{name}": value for name, value in model.encoder.global_cmvn.state_dict().items()}
+    is_wanted = tree.get("cmvn", ours.keys() <= tensors.keys())  # older versions do not say so
+    if is_wanted and ours.keys() <= tensors.keys():
+        return {}
+    if is_wanted:
+        if statistics is None:
+            raise DataError("has no CMVN, and cmvn_conf.cmvn_file is not there", path=path, cure="copy global_cmvn")
+        model.encoder.global_cmvn.set_stats(statistics)
+    return ours
+
+
+def _statistics_of(model: AsrModel) -> CmvnStats:
+    """Statistics that give the mean and deviation of a model."""
     mean, istd = model.encoder.global_cmvn.mean.double(), model.encoder.global_cmvn.istd.double()
     return CmvnStats(mean, istd.pow(-2) + mean.square(), 1)

@@ -21,6 +21,7 @@ class TextRules:
     apostrophe: `straight` turns the typographic ones (’ ʼ ‘ `) into ', `remove` drops all of them.
     remove: characters dropped, such as punctuation.
     unknown: what becomes of characters that have no unit: the unit <unk>, or nothing.
+    split_han: each Chinese character (U+4E00 to U+9FFF) is a unit, and sentencepiece has the text between them (WeNet).
     """
 
     case: Literal["upper", "lower", "keep"] = "upper"
@@ -28,6 +29,7 @@ class TextRules:
     apostrophe: Literal["straight", "keep", "remove"] = "straight"
     remove: str = ""
     unknown: Literal["unit", "remove"] = "unit"
+    split_han: bool = False
 
     def __call__(self, text: str) -> str:
         """Apply the rules; runs of white space become one space, none at the ends."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,8 @@ LANG_FILES = ("units.txt", "text_rules.yaml", BPE_MODEL)
 """What a lang directory holds; the last where units are sentencepiece's."""
 WORD_START = "▁"
 """What sentencepiece puts where a word begins."""
+HAN = re.compile("([\u4e00-\u9fff])")
+"""A Chinese character, of those that WeNet knows."""
 
 
 def read_units(path: str | os.PathLike[str]) -> dict[str, int]:
@@ -112,8 +115,12 @@ class BpeTokenizer(Tokenizer):
             raise DataError("cannot load the BPE model", path=model, cure="stage 3 makes it") from error
 
     def split(self, text: str) -> list[str]:
-        """Sentencepiece's best segmentation."""
-        return self._processor.encode(text, out_type=str)
+        """Sentencepiece's best segmentation, and Chinese characters where the rules split them off."""
+        return [
+            piece
+            for part in parts_of(text, self.rules)
+            for piece in ([part] if HAN.fullmatch(part) else self._processor.encode(part, out_type=str))
+        ]
 
 
 class CharTokenizer(Tokenizer):
@@ -122,6 +129,11 @@ class CharTokenizer(Tokenizer):
     def split(self, text: str) -> list[str]:
         """The characters."""
         return list(text.replace(" ", WORD_START))
+
+
+def parts_of(text: str, rules: TextRules) -> list[str]:
+    """What sentencepiece is given one by one; where the rules split off Chinese characters these are parts, too."""
+    return [part for part in HAN.split(text) if part.strip()] if rules.split_han else [text]
 
 
 def separate_words(text: str, units: Iterable[str]) -> str:

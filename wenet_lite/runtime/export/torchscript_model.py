@@ -64,7 +64,8 @@ class TorchScriptModel(nn.Module):
             offset: encoder frames put out so far.
             required_cache_size: frames of history to keep; negative keeps all, 0 none.
             att_cache: (layers, heads, cache_frames, 2 * d_k), or a tensor without elements at the start.
-            cnn_cache: (layers, 1, dim, kernel - 1), or a tensor without elements at the start.
+            cnn_cache: (layers, 1, dim, kernel - 1), or a tensor without elements at the start and where there is no
+                causal convolution.
         Returns:
             (1, encoder_frames, dim) and the two caches for the next call.
         """
@@ -83,7 +84,10 @@ class TorchScriptModel(nn.Module):
         lens = torch.full_like(cache.lens, xs.shape[1])
         encoder_out, out_lens, cache = self.encoder.forward_chunk(xs, lens, cache, keep)
         encoder_out = encoder_out[:, : int(out_lens[0])]  # none where there were too few frames for the front end
-        return encoder_out, cache.attention.squeeze(1), cache.convolution
+        convolution = cache.convolution
+        if convolution.numel() == 0:
+            convolution = convolution.new_zeros(convolution.shape[0], 0, 0, 0)
+        return encoder_out, cache.attention.squeeze(1), convolution
 
     @torch.jit.export
     def ctc_activation(self, xs: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from speech import SAMPLE_RATE, spoken_utterances
 
 from wenet_lite.data.manifest import read_manifest
 from wenet_lite.decoding.options import DecodingOptions
+from wenet_lite.runtime.backend import BackendName
 from wenet_lite.runtime.recognizer import Recognizer
 from wenet_lite.scoring.bootstrap import compare
 from wenet_lite.scoring.hotwords import biased_scores
@@ -40,7 +41,7 @@ MOST_LOST = 0.3
 MOST_LOST_BY_LENGTH = 1.0
 """Points of WER that a recording may cost against its utterances."""
 LEFT_CHUNKS = 4
-INT8 = ("pytorch", "torchscript", "onnx")
+INT8: tuple[BackendName, ...] = ("pytorch", "torchscript", "onnx")
 HOTWORD_SCORES = (0.5, 1.0, 2.0, 3.0, 4.0)
 
 

@@ -84,6 +84,7 @@ BENCHMARKS = (
     Benchmark("load_int8", "runtime.py", ("model",), arguments=("--only", "load", "--dtype", "int8")),
     Benchmark("peer_streams", "peers.py", ("model", "data"), arguments=("--only", "streams"), package="sherpa_onnx"),
     Benchmark("peer_alignment", "peers.py", arguments=("--only", "alignment"), package="torchaudio"),
+    Benchmark("int8", "accuracy.py", ("model", "data"), arguments=("--only", "precision")),
     Benchmark("soak", "runtime_server.py", ("model", "data")),
 )
 

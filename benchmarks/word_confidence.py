@@ -1,4 +1,11 @@
-"""How well confidences agree with what is right: fitted on one half of the speakers, measured on the other."""
+"""How well confidences agree with what is right: fitted on some speakers, measured on others.
+
+    python benchmarks/word_confidence.py --exp-dir <run> --checkpoint <weights> --data <data.list> ...
+        [--test <data.list>]
+
+Either half of the speakers of `--data` is fitted on once and measured on the other; then all of them are fitted on, and
+`--test` is measured on.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +22,7 @@ from wenet_lite.decoding.alignment import Alignment, CtcAligner
 from wenet_lite.decoding.calibration import fit_calibration
 from wenet_lite.decoding.confidence import Evidence, correct_words, nbest_shares, reliability, word_evidence
 from wenet_lite.decoding.decoder import Decoder
-from wenet_lite.decoding.options import DecodingOptions
+from wenet_lite.decoding.options import DecodingMode, DecodingOptions
 from wenet_lite.decoding.words import word_spans
 from wenet_lite.experiment import read_experiment
 from wenet_lite.features.fbank import SAMPLE_RATE
@@ -29,7 +36,7 @@ def judged_words(loaded: LoadedModel, utterance: Utterance) -> list[tuple[Eviden
     samples = resample(samples, rate, SAMPLE_RATE)
     features, lens = loaded.fbank(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
     encoder_out, encoder_lens = loaded.model.encoder(features, lens)
-    mode = "attention_rescoring"
+    mode: DecodingMode = "attention_rescoring"
     hyps = Decoder(loaded.model, DecodingOptions())(encoder_out, encoder_lens, [mode])[mode][0]
     log_probs = loaded.model.ctc_log_probs(encoder_out)
     found = CtcAligner(loaded.model.blank_id)(log_probs, encoder_lens, [hyps[0].tokens])[0]
@@ -55,11 +62,11 @@ def report(fitted: list[tuple[Evidence, bool]], measured: list[tuple[Evidence, b
 
 
 def main() -> None:
-    """Either half is fitted on once."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--exp-dir", type=Path, required=True)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--data", nargs="+", required=True, help="data.list, one or more")
+    parser.add_argument("--test", help="data.list")
     args = parser.parse_args()
     config = read_experiment(args.exp_dir / "train.yaml")
     loaded = load_model(ModelDescription(config.features, config.model), args.checkpoint, args.exp_dir)
@@ -70,6 +77,9 @@ def main() -> None:
         halves[speakers.index(utterance.speaker) % 2].extend(judged_words(loaded, utterance))
     report(*halves)
     report(*reversed(halves))
+    if args.test:
+        tested = [word for utterance in read_manifest(args.test) for word in judged_words(loaded, utterance)]
+        report([*halves[0], *halves[1]], tested)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@
         [--average-num 1] [--only ctc attention ...] [--set KEY=VALUE ...] [--without-training]
 
 Stages 0 to 3 of the recipe must be done. Each row is a run of the recipe's stages 4 to 6, `exp/ablation_<name>`, which
-goes on where it was stopped; WERs are of its decode, with intervals of a bootstrap over utterances. Updates are timed
-on one thread here, in turns. CTC alone has no decoder that could rescore. All rows have SpecAugment, whether the
-configuration has it or not.
+goes on where it was stopped; WERs are of its decode, with intervals of a bootstrap over utterances, and so is the
+difference to the row above, by greedy search of whole utterances. Updates are timed on one thread here, in turns. CTC
+alone has no decoder that could rescore. All rows have SpecAugment, whether the configuration has it or not.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ PARTS = {
 UTTERANCES, FRAMES, TOKENS, VOCAB_SIZE = 3, 1200, 160, 30
 """Of the batch that is timed: 36 s of speech in letters."""
 MODES = ("ctc_greedy_search", "attention_rescoring")
-COLUMNS = [f"{mode}, {chunk}: WER %" for mode in ("greedy", "rescoring") for chunk in ("whole", "640 ms")]
+COLUMNS = ["training", "parameters", "exported", "ms an update"]
+COLUMNS += [f"{mode}, {chunk}: WER %" for mode in ("greedy", "rescoring") for chunk in ("whole", "640 ms")]
+COLUMNS += ["against the row above"]
 
 
 def train(name: str, settings: Sequence[str], args: argparse.Namespace) -> None:
@@ -76,7 +78,8 @@ def step(config: ExperimentConfig) -> Callable[[], None]:
     model = build_model(config, VOCAB_SIZE).train()
     train_through_onednn(model)
     generator = torch.Generator().manual_seed(0)
-    views = torch.randn(2, UTTERANCES, FRAMES, config.features.num_mel_bins, generator=generator).unbind()
+    shape = UTTERANCES, FRAMES, config.features.num_mel_bins
+    views = torch.randn(shape, generator=generator), torch.randn(shape, generator=generator)
     lens = torch.full((UTTERANCES,), FRAMES)
     tokens = torch.randint(3, VOCAB_SIZE, (UTTERANCES, TOKENS), generator=generator)
     rest = (lens, tokens, torch.full((UTTERANCES,), TOKENS))
@@ -89,19 +92,33 @@ def step(config: ExperimentConfig) -> Callable[[], None]:
     return run
 
 
-def error_rates(name: str, test_set: str, reference: Path) -> list[str]:
-    """WER of each mode, whole and in chunks of 16, with its interval; a dash where there is no such decode."""
+def decoded(name: str, test_set: str, mode: str, chunk: str = "") -> Path:
+    """The text of a decode."""
+    return RECIPE / "exp" / f"ablation_{name}" / f"decode_{test_set}" / f"{mode}{chunk}" / "text"
+
+
+def error_rates(name: str, test_set: str, above: str | None) -> list[str]:
+    """WER of each mode, whole and in chunks of 16, and the difference to the row above, with their intervals.
+
+    A dash stands where there is no such decode.
+    """
+    reference, rules = RECIPE / "data" / test_set / "text", RECIPE / "exp" / f"ablation_{name}" / "train.yaml"
     cells = []
     for mode in MODES:
         for chunk in ("", "_chunk16_left-1"):
-            folder = RECIPE / "exp" / f"ablation_{name}" / f"decode_{test_set}" / f"{mode}{chunk}"
-            if not (folder / "text").exists():
+            text = decoded(name, test_set, mode, chunk)
+            if not text.exists():
                 cells.append("-")
                 continue
-            rules = RECIPE / "exp" / f"ablation_{name}" / "train.yaml"
-            found = evaluate(reference, folder / "text", EvaluationOptions(rules=rules))
-            cells.append(f"{found.scores.wer:.2f} ({found.interval.low:.2f} to {found.interval.high:.2f})")
-    return cells
+            found = evaluate(reference, text, EvaluationOptions(rules=rules))
+            cells.append(f"{found.scores.counts.rate:.2f} ({found.interval.low:.2f} to {found.interval.high:.2f})")
+    text, other = (decoded(each, test_set, MODES[0]) for each in (name, above or name))
+    if above is None or not (text.exists() and other.exists()):
+        return [*cells, "-"]
+    compared = evaluate(reference, text, EvaluationOptions(rules=rules, compare=other)).comparison
+    assert compared is not None
+    low, high = compared.interval.low, compared.interval.high
+    return [*cells, f"{compared.difference:+.2f} ({low:.2f} to {high:.2f})"]
 
 
 def main() -> None:
@@ -124,15 +141,14 @@ def main() -> None:
         for name in args.only:
             train(name, settings[name], args)
     torch.set_num_threads(1)
-    print(f"{machine_line()}\n\n| training | parameters | exported | ms an update | {' | '.join(COLUMNS)} |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"{machine_line()}\n\n| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     configs = {name: read_experiment(args.config, settings[name]) for name in args.only}
     times = alternate({name: step(config) for name, config in configs.items()}, args.repeats)
-    for name, config in configs.items():
+    for above, (name, config) in zip([None, *configs], configs.items()):
         costs = model_costs(build_model(config, VOCAB_SIZE), config.features.num_mel_bins)
         counts = [f"{count / 1e6:.2f} M" for count in (costs.parameters["total"], costs.used_parameters)]
         cells = [*counts, f"{1e3 * times[name]:.0f}"]
-        cells += error_rates(name, args.test_set, RECIPE / "data" / args.test_set / "text")
+        cells += error_rates(name, args.test_set, above)
         print(f"| {PARTS[name][0]} | {' | '.join(cells)} |", flush=True)
 
 

@@ -1,6 +1,7 @@
 """All benchmarks are one command."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+ABLATION = ROOT / "benchmarks/ablation.py"
 RUN_ALL = (sys.executable, str(ROOT / "benchmarks/run_all.py"))
 
 
@@ -30,6 +32,22 @@ def test_a_benchmark_that_fails_is_named_and_tells_by_its_status(tmp_path: Path)
     assert re.search(
         r"^\* start: `python benchmarks/runtime.py --model .*: FAILED with exit status 1$", run.stdout, flags=re.M
     )
+
+
+def test_the_ablation_tables_what_was_decoded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(ABLATION.parent))
+    ablation = runpy.run_path(str(ABLATION))["error_rates"].__globals__
+    monkeypatch.setitem(ablation, "RECIPE", tmp_path)
+    said = {"data/dev/text": "a ONE TWO\nb THREE FOUR\n"}
+    for name, greedy in (("ctc", "a ONE\nb FOUR\n"), ("attention", "a ONE TWO\nb FOUR\n")):
+        said[f"exp/ablation_{name}/decode_dev/ctc_greedy_search/text"] = greedy
+        said[f"exp/ablation_{name}/train.yaml"] = "text: {}\n"
+    for path, text in said.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    assert ablation["error_rates"]("ctc", "dev", None) == ["50.00 (50.00 to 50.00)", "-", "-", "-", "-"]
+    found = ablation["error_rates"]("attention", "dev", "ctc")
+    assert found == ["25.00 (0.00 to 50.00)", "-", "-", "-", "-25.00 (-50.00 to 0.00)"]
 
 
 @pytest.mark.slow

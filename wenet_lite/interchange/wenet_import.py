@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from wenet_lite.config import dump_yaml, load_yaml
 from wenet_lite.errors import CheckpointError, ConfigError, DataError
@@ -21,6 +20,7 @@ from wenet_lite.runtime.model_dir import new_folder
 from wenet_lite.text.tokenizer import BPE_MODEL, SOS_EOS, SPECIAL_UNITS, write_units
 
 _POSITION_TABLES = (".pe",)
+_CMVN_TENSORS = {"encoder.global_cmvn.mean", "encoder.global_cmvn.istd"}
 
 
 def import_wenet(source: str | os.PathLike[str], target: str | os.PathLike[str], checkpoint: str = WEIGHTS) -> int:
@@ -50,9 +50,9 @@ def import_wenet(source: str | os.PathLike[str], target: str | os.PathLike[str],
     state = load_tensors(path)
     if not isinstance(state, dict):
         raise CheckpointError("is no state_dict", path=path)
-    statistics = _read_statistics(folder, tree)
     tensors = _translate_weights(state, order)
-    load_weights(model, {**tensors, **_normalisation(tensors, tree, statistics, model, path)}, path)
+    statistics = _complete_cmvn(tensors, tree, folder, model, path)
+    load_weights(model, tensors, path)
     with new_folder(out, folder) as made:
         dump_yaml(config, made / "train.yaml")
         dump_yaml(config.text, made / "text_rules.yaml")
@@ -111,29 +111,26 @@ def _translate_weights(state: Mapping[str, Any], order: list[int]) -> dict[str, 
     return tensors
 
 
-def _read_statistics(folder: Path, tree: Mapping[str, Any]) -> CmvnStats | None:
-    """The statistics that the configuration names, where features are normalised and the file is there."""
-    path = _beside(folder, (tree.get("cmvn_conf") or {}).get("cmvn_file") or CMVN)
-    return read_cmvn(path) if tree.get("cmvn", True) and path.exists() else None
+def _complete_cmvn(
+    tensors: dict[str, Any], tree: Mapping[str, Any], folder: Path, model: AsrModel, path: Path
+) -> CmvnStats | None:
+    """Have the tensors normalise features as WeNet does; returns the statistics, where a file has them.
 
-
-def _normalisation(
-    tensors: Mapping[str, Any], tree: Mapping[str, Any], statistics: CmvnStats | None, model: AsrModel, path: Path
-) -> dict[str, Tensor]:
-    """Mean and deviation where those of the weights are not what WeNet computes with.
-
-    Without CMVN in the configuration that is the identity, whatever the weights hold; with it, and without them in the
-    weights, what the statistics give.
+    Without CMVN in the configuration nothing is normalised, whatever the weights hold; with it, and without it in the
+    weights, the file counts. Older versions do not say: those whose weights know how normalise.
     """
-    ours = {f"encoder.global_cmvn.{name}": value for name, value in model.encoder.global_cmvn.state_dict().items()}
-    is_wanted = tree.get("cmvn", ours.keys() <= tensors.keys())  # older versions do not say so
-    if is_wanted and ours.keys() <= tensors.keys():
-        return {}
-    if is_wanted:
+    are_told = tensors.keys() >= _CMVN_TENSORS
+    if not tree.get("cmvn", are_told):
+        tensors |= {name: model.state_dict()[name] for name in _CMVN_TENSORS}
+        return None
+    file = _beside(folder, (tree.get("cmvn_conf") or {}).get("cmvn_file") or CMVN)
+    statistics = read_cmvn(file) if file.exists() else None
+    if not are_told:
         if statistics is None:
             raise DataError("has no CMVN, and cmvn_conf.cmvn_file is not there", path=path, cure="copy global_cmvn")
         model.encoder.global_cmvn.set_stats(statistics)
-    return ours
+        tensors |= {name: model.state_dict()[name] for name in _CMVN_TENSORS}
+    return statistics
 
 
 def _statistics_of(model: AsrModel) -> CmvnStats:

@@ -18,7 +18,8 @@ def stitch(left: Hypothesis, right: Hypothesis, first: int, last: int) -> Hypoth
     """Join two hypotheses without lost or doubled tokens.
 
     Near a cut a hypothesis lacks context. So the seam is the token on which both agree, in identity and time, that
-    lies nearest to the middle of what both have heard; or the middle itself where they agree on none.
+    lies nearest to the middle of what both have heard; or the middle itself where they agree on none. Of a token that
+    is said again and again those are one that both have heard at nearly the same time.
 
     Args:
         left: of the audio before, with the time of each token in encoder frames of the whole recording.
@@ -31,11 +32,11 @@ def stitch(left: Hypothesis, right: Hypothesis, first: int, last: int) -> Hypoth
     tail, head = bisect_left(left.times, first), bisect_left(right.times, last)
     left_times, right_times = left.times[tail:], right.times[:head]
 
-    def agree(i: int, j: int) -> bool:
-        same = left.tokens[tail + i] == right.tokens[j]
-        return same and abs(left_times[i] - right_times[j]) <= _TOLERANCE
+    def agreement(i: int, j: int) -> float:
+        apart = abs(left_times[i] - right_times[j])
+        return 1 / (1 + apart) if left.tokens[tail + i] == right.tokens[j] and apart <= _TOLERANCE else 0.0
 
-    pairs = common_subsequence(len(left_times), len(right_times), agree)
+    pairs = common_subsequence(len(left_times), len(right_times), agreement)
     if pairs:
         i, j = min(pairs, key=lambda pair: abs((left_times[pair[0]] + right_times[pair[1]]) / 2 - middle))
         keep, skip = tail + i + 1, j + 1

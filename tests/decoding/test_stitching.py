@@ -29,15 +29,15 @@ def heard(whole: Hypothesis, first: int, last: int, jitter: int = 0) -> Hypothes
 
 
 @given(
-    gaps=st.lists(st.integers(3, 9), min_size=12, max_size=40),
+    gaps=st.lists(st.integers(2, 9), min_size=12, max_size=40),
     tokens=st.lists(st.integers(3, 6), min_size=40, max_size=40),
     cut=st.floats(0.2, 0.7),
     jitter=st.integers(0, 1),
 )
-# Gaps of 2 with a jitter of 1 would leave open which of two equal tokens is meant.
-@example(gaps=[3] * 13 + [8] * 5 + [9], tokens=[3] * 40, cut=0.203125, jitter=0)
+@example(gaps=[2] * 13 + [8] * 5 + [9], tokens=[3] * 40, cut=0.203125, jitter=0)
 def test_the_seam_lies_where_both_agree(gaps: list[int], tokens: list[int], cut: float, jitter: int) -> None:
-    whole = spoken(gaps, tokens)
+    # A jitter of half a gap would leave open which of two equal tokens is meant.
+    whole = spoken([gap + jitter for gap in gaps], tokens)
     end = whole.times[-1] + 1
     first = int(cut * end)
     last = min(first + 60, end)

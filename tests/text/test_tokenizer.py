@@ -83,6 +83,11 @@ def test_chinese_characters_are_units_between_the_pieces_of_other_words(tmp_path
     assert tokenizer.decode(tokenizer.encode("THE 你好世界")) == "THE你好世界"
 
 
+def test_by_other_rules_sentencepiece_has_a_lone_chinese_character_too(tmp_path: Path) -> None:
+    make_lang_dir([*TEXT, "你 好"], TextRules(), 33, "bpe", tmp_path / "lang")
+    assert "".join(load_tokenizer(tmp_path / "lang").split("你")) == "▁你"
+
+
 def test_the_rarest_characters_are_left_out_where_there_are_too_many(tmp_path: Path) -> None:
     make_lang_dir(["天天天气气好"], TextRules(unknown="remove"), 2, "char", tmp_path / "lang")
     tokenizer = load_tokenizer(tmp_path / "lang")

@@ -139,8 +139,7 @@ def config_from_wenet(tree: Mapping[str, Any], path: Path) -> ExperimentConfig:
 
 def sos_id(tree: Mapping[str, Any], vocab_size: int) -> int:
     """The unit that WeNet begins and ends texts with: the last one, unless its configuration tells another."""
-    special = (tree.get("tokenizer_conf") or {}).get("special_tokens") or {}
-    return int(special.get("<sos>", vocab_size - 1))
+    return int(_special_tokens(tree).get("<sos>", vocab_size - 1))
 
 
 def config_to_wenet(
@@ -231,9 +230,13 @@ def _kept(config: EncoderConfig | TransformerDecoderConfig | ModelConfig, sectio
     return {key: getattr(config, key) for key in section.kept}
 
 
+def _special_tokens(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (tree.get("tokenizer_conf") or {}).get("special_tokens") or {}
+
+
 def _require_values(tree: Mapping[str, Any], path: Path) -> None:
     """Settings outside the network that must have their usual value, where they are given."""
-    special = ((tree.get("tokenizer_conf") or {}).get("special_tokens")) or {}
+    special = _special_tokens(tree)
     if special.get("<sos>") != special.get("<eos>"):
         raise ConfigError("tokenizer_conf.special_tokens has two different tokens for <sos> and <eos>", path=path)
     for key, expected in _USUAL.items():

@@ -12,7 +12,7 @@ from typing import Literal
 from wenet_lite.config import dump_yaml
 from wenet_lite.errors import DataError
 from wenet_lite.text.rules import TextRules
-from wenet_lite.text.tokenizer import BPE_MODEL, HAN, LANG_FILES, UNKNOWN, WORD_START, parts_of, write_units
+from wenet_lite.text.tokenizer import BPE_MODEL, LANG_FILES, UNKNOWN, WORD_START, parts_of, write_units
 
 ModelType = Literal["unigram", "bpe", "char"]
 
@@ -53,8 +53,8 @@ def make_lang_dir(
             pieces = _characters(lines, vocab_size)
         else:
             parts = [part for line in lines for part in parts_of(line, rules)]
-            han = {part for part in parts if rules.split_han and HAN.fullmatch(part)}
-            pieces = han | _train([part for part in parts if part not in han], vocab_size, model_type, temporary)
+            between = [part for part, is_unit in parts if not is_unit]
+            pieces = {part for part, is_unit in parts if is_unit} | _train(between, vocab_size, model_type, temporary)
         write_units(sorted(pieces), temporary / "units.txt")
         dump_yaml(rules, temporary / "text_rules.yaml")
     except BaseException:

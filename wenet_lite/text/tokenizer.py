@@ -118,8 +118,8 @@ class BpeTokenizer(Tokenizer):
         """Sentencepiece's best segmentation, and Chinese characters where the rules split them off."""
         return [
             piece
-            for part in parts_of(text, self.rules)
-            for piece in ([part] if HAN.fullmatch(part) else self._processor.encode(part, out_type=str))
+            for part, is_unit in parts_of(text, self.rules)
+            for piece in ([part] if is_unit else self._processor.encode(part, out_type=str))
         ]
 
 
@@ -131,9 +131,11 @@ class CharTokenizer(Tokenizer):
         return list(text.replace(" ", WORD_START))
 
 
-def parts_of(text: str, rules: TextRules) -> list[str]:
-    """What sentencepiece is given one by one; where the rules split off Chinese characters these are parts, too."""
-    return [part for part in HAN.split(text) if part.strip()] if rules.split_han else [text]
+def parts_of(text: str, rules: TextRules) -> list[tuple[str, bool]]:
+    """A text in parts, and whether each is a unit: a Chinese character, by the rules. Sentencepiece has the others."""
+    if not rules.split_han:
+        return [(text, False)]
+    return [(part, HAN.fullmatch(part) is not None) for part in HAN.split(text) if part.strip()]
 
 
 def separate_words(text: str, units: Iterable[str]) -> str:

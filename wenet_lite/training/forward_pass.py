@@ -57,6 +57,8 @@ class ForwardPass:
 
         Where `plain` is true they stay as they are.
         """
+        if all(plain):
+            return features
         config, recorded = self.config, features
         if config.spec_augment is not None:
             mean = self.model.encoder.global_cmvn.mean

@@ -29,7 +29,6 @@ from measure import Row, machine_line, print_rows
 from speech import SAMPLE_RATE, spoken_utterances
 
 from wenet_lite.data.manifest import read_manifest
-from wenet_lite.decoding.options import DecodingOptions
 from wenet_lite.runtime.backend import BackendName
 from wenet_lite.runtime.recognizer import Recognizer
 from wenet_lite.scoring.bootstrap import compare
@@ -104,9 +103,9 @@ def measure_hotwords(args: argparse.Namespace) -> Iterator[Row]:
     said = Counter(word for words in speech.words for word in words)
     rare = sorted(word for word, times in said.items() if times == 1 and len(word) >= FEWEST_LETTERS)
     hotwords = random.Random(0).sample(rare, min(args.hotwords, len(rare)))
+    recognizer = Recognizer(args.model)
     for score in (0.0, *HOTWORD_SCORES):
-        recognizer = Recognizer(args.model, DecodingOptions(hotword_score=score))
-        told = hotwords if score else []
+        told = [(word, score) for word in hotwords] if score else []
         found = recognizer.transcribe(speech.samples, hotwords=told, mode="ctc_prefix_beam_search")
         scores = speech.scores([each.text for each in found])
         parts = biased_scores(scores, [(word,) for word in hotwords])

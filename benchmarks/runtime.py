@@ -78,9 +78,10 @@ def measure_streaming(args: argparse.Namespace) -> Iterator[Row]:
     torch.set_num_threads(1)
     eager, prepared, int8 = twelve_layers(), twelve_layers(), twelve_layers()
     prepare_for_cpu(prepared)
-    quantize(int8)
-    scripted = reloaded(TorchScriptModel(int8))
-    prepare_for_cpu(int8)
+    prepare_for_cpu(int8, int8=True)
+    exported = twelve_layers()
+    quantize(exported)
+    scripted = reloaded(TorchScriptModel(exported))
     pieces = windows(torch.randn(1, 2007, 80, generator=torch.Generator().manual_seed(0)), eager)
     ours = {
         "float32, eager": eager,

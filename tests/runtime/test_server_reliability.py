@@ -158,11 +158,13 @@ def test_memory_of_a_crowd_returns(sturdy: LiveServer, songs: list[np.ndarray], 
     texts = asyncio.run(crowd())
     nobody_is_left(sturdy)
     before = rss(sturdy)
-    for _ in range(3):
+    after = []
+    for _ in range(6):
         texts += asyncio.run(crowd())
         nobody_is_left(sturdy)
+        after.append(rss(sturdy))
     assert len(set(texts)) == 1
-    assert rss(sturdy) - before < 30 * MEGABYTE
+    assert min(after[3:]) - before < 30 * MEGABYTE  # freed blocks between held ones come and go; what is kept stays
 
 
 def test_who_does_not_read_is_cut_off(sturdy: LiveServer, songs: list[np.ndarray]) -> None:

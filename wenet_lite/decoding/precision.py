@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -22,5 +22,7 @@ def require_precision(precision: str, device: torch.device) -> None:
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
     """Products of matrices in the block have this precision."""
+    if precision == "float32" and not torch.is_autocast_enabled(device.type):
+        return nullcontext()
     dtype: torch.dtype = getattr(torch, precision)
-    return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
+    return torch.autocast(device.type, dtype)

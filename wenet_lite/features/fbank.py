@@ -82,6 +82,8 @@ class Fbank(nn.Module):
         frames = samples.unfold(1, self.frame_length, self.frame_shift)
         if waveforms.device.type != "cpu":
             return self._log_mel(frames), lens
+        if batch == 1 and frames.shape[1] <= self.frames_per_block:
+            return self._log_mel(frames), lens
         features = waveforms.new_empty(batch, frames.shape[1], self.filters.shape[1])
         for row in range(batch):  # in blocks that fit in the processor's cache: several times as fast
             for start in range(0, frames.shape[1], self.frames_per_block):

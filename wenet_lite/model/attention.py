@@ -25,6 +25,22 @@ def sinusoids(positions: Tensor, dim: int) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
 
 
+class Sinusoids(nn.Module):
+    """`sinusoids` as a module, which a runtime may put a table in the place of.
+
+    Args:
+        dim: size of an embedding, even.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """(...) integer positions to (..., dim) float32."""
+        return sinusoids(positions, self.dim)
+
+
 class MultiHeadedAttention(nn.Module):
     """Scaled dot-product attention.
 
@@ -64,7 +80,7 @@ class MultiHeadedAttention(nn.Module):
 
     def bias(self, mask: Tensor, dtype: torch.dtype) -> Tensor:
         """What is added to the scores for a mask as in `forward`: (batch or 1, 1, queries or 1, keys)."""
-        return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, self.masked).unsqueeze(1)
+        return torch.where(mask, 0.0, self.masked).to(dtype).unsqueeze(1)
 
     def attend(self, query: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
         """As `forward`, with a memory that `project` has been applied to, and a mask that `bias` has."""
@@ -107,7 +123,7 @@ class RelPositionMultiHeadedAttention(MultiHeadedAttention):
 
     The score of key j for query i is ((q_i + u) . k_j + (q_i + v) . p_j) / sqrt(d_k), where p_j projects
     the embedding of the *absolute* position j (WeNet omits Transformer-XL's shift). It equals
-    q_i . (k_j + p_j) plus a term of the key alone, so one matrix product does.
+    (q_i + u) . (k_j + p_j) plus (v - u) . p_j, a term of the key alone, so one matrix product does.
     """
 
     def __init__(self, num_heads: int, dim: int, dropout_rate: float) -> None:
@@ -126,9 +142,9 @@ class RelPositionMultiHeadedAttention(MultiHeadedAttention):
         """
         q, k, v, keys_values = self._with_cache(x, cache)
         p = self._heads(self.linear_pos(pos_emb))
-        of_key = (k * self.pos_bias_u.unsqueeze(1)).sum(3) + (p * self.pos_bias_v.unsqueeze(1)).sum(3)
-        bias = (of_key / math.sqrt(self.d_k)).unsqueeze(2).masked_fill(~mask.unsqueeze(1), self.masked)
-        return self._attend(q, k + p, v, bias), keys_values
+        of_key = (p * (self.pos_bias_v - self.pos_bias_u).unsqueeze(1)).sum(3) / math.sqrt(self.d_k)
+        bias = of_key.unsqueeze(2).masked_fill(~mask.unsqueeze(1), self.masked)
+        return self._attend(q + self.pos_bias_u.unsqueeze(1), k + p, v, bias), keys_values
 
 
 class DistanceMultiHeadedAttention(RelPositionMultiHeadedAttention):

@@ -67,32 +67,40 @@ class ConvolutionModule(nn.Module):
         self.norm = nn.LayerNorm(dim) if self.use_layer_norm else nn.BatchNorm1d(dim)
         self.pointwise_conv2 = PointwiseConv1d(dim, dim)
 
-    def forward(self, x: Tensor, mask: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, mask: Tensor | None, cache: Tensor) -> tuple[Tensor, Tensor]:
         """Convolve.
 
         Args:
             x: (batch, time, dim).
-            mask: (batch, time), true on valid frames.
+            mask: (batch, time), true on valid frames; None where all are.
             cache: (batch, dim, kernel - 1) inputs before `x`; (batch, dim, 0) if not causal.
         Returns:
             (batch, time, dim), zero on padded frames, and (batch, kernel - 1 + time, dim) inputs with those before
             them; (batch, time, dim) if not causal.
         """
-        x = x.masked_fill(~mask.unsqueeze(2), 0.0)
+        x = _silenced(x, mask)
         inputs = torch.cat([cache.transpose(1, 2), x], dim=1)
         x = nn.functional.glu(self.pointwise_conv1(inputs), dim=2)
         if not self.causal:
-            x = x.masked_fill(~mask.unsqueeze(2), 0.0)
+            x = _silenced(x, mask)
         x = nn.functional.silu(self._normalise(self.depthwise_conv(x), mask))
-        x = self.pointwise_conv2(x)
-        return x.masked_fill(~mask.unsqueeze(2), 0.0), inputs
+        return _silenced(self.pointwise_conv2(x), mask), inputs
 
-    def _normalise(self, x: Tensor, mask: Tensor) -> Tensor:
-        if self.use_layer_norm or not self.training:
-            return self.norm(x) if self.use_layer_norm else self.norm(x.transpose(1, 2)).transpose(1, 2)
+    def _normalise(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if self.use_layer_norm:
+            return self.norm(x)
+        if not self.training:
+            return self.norm(x.transpose(1, 2)).transpose(1, 2)
         # Statistics of a training batch are those of its valid frames only.
         frames = x.flatten(0, 1)
+        if mask is None:
+            mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         valid = mask.flatten().nonzero().squeeze(1)
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             check_batch_norm(len(valid))
         return torch.zeros_like(frames).index_copy(0, valid, self.norm(frames[valid])).view_as(x)
+
+
+def _silenced(x: Tensor, mask: Tensor | None) -> Tensor:
+    """(batch, time, dim), zero where (batch, time) is false."""
+    return x if mask is None else x.masked_fill(~mask.unsqueeze(2), 0.0)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from wenet_lite.errors import ConfigError
 from wenet_lite.features.cmvn import GlobalCmvn
-from wenet_lite.model.attention import sinusoids
+from wenet_lite.model.attention import Sinusoids, sinusoids
 from wenet_lite.model.cache import EncoderCache, last_frames
 from wenet_lite.model.ctc import SelfConditioning
 from wenet_lite.model.encoder_config import EncoderConfig
@@ -69,6 +69,7 @@ class Encoder(nn.Module):
             raise ConfigError(f"{input_dim} feature bins are too few for input_layer {config.input_layer}")
         self.embed = Conv2dSubsampling(config.input_layer, input_dim, self.dim, channels)
         self.embed_dropout = nn.Dropout(config.positional_dropout_rate)
+        self.embed_positions = Sinusoids(self.dim)
         # The embedding network stands before the layers in a stream's caches.
         self.num_embedding_blocks = config.moe.embedding_num_blocks if config.moe else 0
         self.embedding_is_taught = config.moe is not None and config.moe.embedding_ctc_weight > 0
@@ -196,7 +197,7 @@ class Encoder(nn.Module):
             positions = (offset - cache_frames).unsqueeze(1) + keys
         else:
             positions = torch.arange(cache_frames + time - 1, -time, -1, device=offset.device).unsqueeze(0)
-        return self.embed_dropout(sinusoids(positions, self.dim))
+        return self.embed_dropout(self.embed_positions(positions))
 
     def _layers(
         self,
@@ -215,13 +216,16 @@ class Encoder(nn.Module):
         attention: list[Tensor] = []
         convolution: list[Tensor] = []
         time = x.shape[1]
-        padding = None if _is_full(lens, time) else time - lens
+        padding: Tensor | None = time - lens
+        of_frames: Tensor | None = frame_mask
+        if _is_full(lens, time):
+            padding = of_frames = None
         embedding = torch.zeros(0, device=x.device)
         if self.num_embedding_blocks > 0:
             embedding = x
         for i, layer in enumerate(self.embedding_network):
             embedding, keys_values, inputs, _ = layer(
-                embedding, attention_mask, pos_emb, frame_mask, cache.attention[i], cache.convolution[i], x
+                embedding, attention_mask, pos_emb, of_frames, cache.attention[i], cache.convolution[i], x
             )
             if remembers:
                 rooms = _room(next_cache.attention, i, attention), _room(next_cache.convolution, i, convolution)
@@ -234,7 +238,7 @@ class Encoder(nn.Module):
         for i, (layer, conditioning) in enumerate(zip(self.encoders, self.conditioning)):
             row = i + self.num_embedding_blocks
             x, keys_values, inputs, probabilities = layer(
-                x, attention_mask, pos_emb, frame_mask, cache.attention[row], cache.convolution[row], heard
+                x, attention_mask, pos_emb, of_frames, cache.attention[row], cache.convolution[row], heard
             )
             if probabilities.numel() > 0:
                 routing.append(probabilities)

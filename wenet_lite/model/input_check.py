@@ -32,11 +32,11 @@ def check_utterances(features: Tensor, lens: Tensor, bins: int, window: int, *, 
     _check_shapes(features, lens, bins)
     if not finite or is_recorded():
         return
-    _check_values(features, lens)
-    short = lens < window
-    if short.any():
-        row = int(short.nonzero()[0])
-        raise InputError(f"utterance {row} has {int(lens[row])} feature frames, fewer than the front end's {window}")
+    lengths = lens.tolist()
+    _check_values(features, lengths)
+    for row, length in enumerate(lengths):
+        if length < window:
+            raise InputError(f"utterance {row} has {length} feature frames, fewer than the front end's {window}")
 
 
 def check_chunk(features: Tensor, lens: Tensor, bins: int, window: int, next_cache_frames: int) -> None:
@@ -46,12 +46,12 @@ def check_chunk(features: Tensor, lens: Tensor, bins: int, window: int, next_cac
     _check_shapes(features, lens, bins)
     if is_recorded():
         return
-    _check_values(features, lens)
-    short = (lens > 0) & (lens < window)
-    if short.any():
-        row = int(short.nonzero()[0])
-        message = f"stream {row} brings {int(lens[row])} feature frames, fewer than the front end's {window}"
-        raise InputError(message, cure="keep them for the next chunk")
+    lengths = lens.tolist()
+    _check_values(features, lengths)
+    for row, length in enumerate(lengths):
+        if 0 < length < window:
+            message = f"stream {row} brings {length} feature frames, fewer than the front end's {window}"
+            raise InputError(message, cure="keep them for the next chunk")
 
 
 def check_cache(cache: EncoderCache, empty: EncoderCache) -> None:
@@ -92,15 +92,16 @@ def _check_shapes(features: Tensor, lens: Tensor, bins: int) -> None:
         raise InputError(f"{features.shape[0]} utterances came with lengths of shape {list(lens.shape)}")
 
 
-def _check_values(features: Tensor, lens: Tensor) -> None:
-    if not lens.numel():
+def _check_values(features: Tensor, lengths: list[int]) -> None:
+    if not len(lengths):
         raise InputError("the batch is empty")
-    if int(lens.min()) < 0 or int(lens.max()) > features.shape[1]:
-        message = f"lengths go from {int(lens.min())} to {int(lens.max())}"
+    if min(lengths) < 0 or max(lengths) > features.shape[1]:
+        message = f"lengths go from {min(lengths)} to {max(lengths)}"
         raise InputError(f"{message}, but there are {features.shape[1]} feature frames")
-    finite = torch.isfinite(features).flatten(1).all(dim=1)
-    if not finite.all():
-        raise InputError(f"the features of utterance {int((~finite).nonzero()[0])} are not finite")
+    if not torch.isfinite(features.sum()):
+        finite = torch.isfinite(features).flatten(1).all(dim=1)
+        if not finite.all():
+            raise InputError(f"the features of utterance {int((~finite).nonzero()[0])} are not finite")
 
 
 def _without_time(attention: Tensor) -> list[int]:

@@ -18,7 +18,6 @@ from wenet_lite.decoding.recognition_options import Precision
 from wenet_lite.errors import ConfigError
 from wenet_lite.features.fbank import Fbank
 from wenet_lite.runtime.cpu import prepare_for_cpu
-from wenet_lite.runtime.int8 import quantize
 from wenet_lite.runtime.model_dir import WEIGHTS, ModelDir, load_model
 from wenet_lite.runtime.scripted_model import ScriptedModel
 from wenet_lite.text.tokenizer import Tokenizer, load_tokenizer
@@ -91,10 +90,8 @@ def load_backend(
     model: AcousticModel
     if name == "pytorch":
         trained = load_model(folder.description, folder.file(WEIGHTS), folder.path).model.to(device)
-        if dtype == "int8":
-            quantize(trained)
         if device.type == "cpu" and dtype in ("float32", "int8"):  # oneDNN's layouts are of float32 alone
-            prepare_for_cpu(trained)
+            prepare_for_cpu(trained, int8=dtype == "int8")
         model = trained
     elif name == "torchscript":
         model = ScriptedModel(folder.file("model.int8.zip" if dtype == "int8" else "model.zip"), config, device)

@@ -14,6 +14,8 @@ from wenet_lite.model.cache import EncoderCache
 from wenet_lite.model.convolution import ConvolutionModule, DepthwiseConv1d, PointwiseConv1d
 from wenet_lite.model.encoder import Encoder
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
+from wenet_lite.runtime.int8 import quantize
+from wenet_lite.runtime.joint_attention import join_attention
 
 _ROWS = 16
 """Rows of an input that the layout is chosen for; it serves others as well."""
@@ -21,18 +23,23 @@ _COLLIDING = 1024
 """Rows that are a multiple of so many values apart share the same few lines of a processor's first cache."""
 _APART = 64
 """Values that keep them apart."""
-_ACTIVATIONS = {nn.SiLU: "swish", nn.ReLU: "relu"}
+_FUSED = {nn.ReLU: "relu"}
+"""Activations that cost nothing inside a product; oneDNN's swish there is slower than torch's."""
 
 
-def prepare_for_cpu(model: AsrModel) -> None:
-    """Make a model fast on a CPU, in place: packed, and with its encoder's streaming as one graph.
+def prepare_for_cpu(model: AsrModel, *, int8: bool = False) -> None:
+    """Make a model fast on a CPU, in place: attention joined, packed, and its encoder's streaming as one graph.
 
     Results agree to rounding. The model is for recognition alone from now on: what is packed has no parameters, and
     cannot be trained, copied, moved to another device or saved. Where torch has no oneDNN nothing is packed.
 
     Args:
         model: in eval mode, float32, on the CPU.
+        int8: quantise it.
     """
+    join_attention(model.encoder)
+    if int8:
+        quantize(model)
     if torch.backends.mkldnn.is_available():
         pack(model)
     model.encoder.advance = Advance(model.encoder)  # type: ignore[method-assign]
@@ -87,7 +94,7 @@ def pack(model: nn.Module) -> None:
 @torch.no_grad()
 def _packed(module: nn.Module) -> nn.Module | None:
     """The packed form of a module, if it has one of its own; what is int8 is packed already."""
-    if isinstance(module, PositionwiseFeedForward) and type(module.activation) in _ACTIVATIONS:
+    if isinstance(module, PositionwiseFeedForward):
         return PackedFeedForward(module) if isinstance(module.w_1, nn.Linear) else None
     if isinstance(module, nn.Linear):
         return PackedLinear(module.weight, module.bias)
@@ -132,13 +139,14 @@ class PackedFeedForward(nn.Module):
         super().__init__()
         idle = 0 if layers.w_1.out_features % _COLLIDING else _APART
         pad = nn.functional.pad
-        activation = _ACTIVATIONS[type(layers.activation)]
-        self.w_1 = PackedLinear(pad(layers.w_1.weight, (0, 0, 0, idle)), pad(layers.w_1.bias, (0, idle)), activation)
+        fused = _FUSED.get(type(layers.activation), "none")
+        self.w_1 = PackedLinear(pad(layers.w_1.weight, (0, 0, 0, idle)), pad(layers.w_1.bias, (0, idle)), fused)
+        self.activation = layers.activation if fused == "none" else nn.Identity()
         self.w_2 = PackedLinear(pad(layers.w_2.weight, (0, idle)), layers.w_2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., dim) to (..., dim)."""
-        out: Tensor = self.w_2(self.w_1(x))
+        out: Tensor = self.w_2(self.activation(self.w_1(x)))
         return out
 
 

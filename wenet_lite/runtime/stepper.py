@@ -50,7 +50,8 @@ class StreamStepper:
         heard = [i for i, length in enumerate(lens.tolist()) if length > model.encoder.embed.right_context]
         if not heard:
             return
-        streams, features, lens = [streams[i] for i in heard], features[heard], lens[heard]
+        if len(heard) < len(streams):
+            streams, features, lens = [streams[i] for i in heard], features[heard], lens[heard]
         keep = [stream.cache_frames for stream in streams]
         caches = _batched([stream.cache for stream in streams])
         with self._backend.autocast():  # without the features, whose energies need float32

@@ -69,7 +69,7 @@ class Encoder(nn.Module):
             raise ConfigError(f"{input_dim} feature bins are too few for input_layer {config.input_layer}")
         self.embed = Conv2dSubsampling(config.input_layer, input_dim, self.dim, channels)
         self.embed_dropout = nn.Dropout(config.positional_dropout_rate)
-        self.embed_positions = Sinusoids(self.dim)
+        self.embed_positions: nn.Module = Sinusoids(self.dim)
         # The embedding network stands before the layers in a stream's caches.
         self.num_embedding_blocks = config.moe.embedding_num_blocks if config.moe else 0
         self.embedding_is_taught = config.moe is not None and config.moe.embedding_ctc_weight > 0

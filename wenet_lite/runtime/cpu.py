@@ -23,7 +23,7 @@ _COLLIDING = 1024
 """Rows that are a multiple of so many values apart share the same few lines of a processor's first cache."""
 _APART = 64
 """Values that keep them apart."""
-_FUSED = {nn.ReLU: "relu"}
+_FUSED: dict[type[nn.Module], str] = {nn.ReLU: "relu"}
 """Activations that cost nothing inside a product; oneDNN's swish there is slower than torch's."""
 
 

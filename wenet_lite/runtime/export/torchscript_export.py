@@ -12,7 +12,6 @@ from wenet_lite.model.decoder import reversed_tokens
 from wenet_lite.runtime.export.agreement import Agreement, CheckedAudio, Reference, milliseconds
 from wenet_lite.runtime.export.torchscript_model import TorchScriptModel
 from wenet_lite.runtime.int8 import quantize as quantize_model
-from wenet_lite.runtime.joint_attention import join_attention
 from wenet_lite.runtime.model_dir import LoadedModel
 
 _CHECKED_TOKENS = 5
@@ -29,10 +28,9 @@ def export_torchscript(loaded: LoadedModel, folder: Path, audio: CheckedAudio, *
     Raises:
         ExportError: if a file differs from the model.
     """
-    model = copy.deepcopy(loaded.model)
-    join_attention(model.encoder)
-    _write(TorchScriptModel(model), folder / "model.zip", loaded, audio, is_int8=False)
+    _write(TorchScriptModel(loaded.model), folder / "model.zip", loaded, audio, is_int8=False)
     if quantize:
+        model = copy.deepcopy(loaded.model)
         quantize_model(model)
         _write(TorchScriptModel(model), folder / "model.int8.zip", loaded, audio, is_int8=True)
 

@@ -79,7 +79,7 @@ class BatchRecognizer:
         """Milliseconds from one encoder frame to the next."""
         return self.model.encoder.embed.rate * FRAME_MS
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __call__(
         self, waveforms: Tensor, num_samples: Tensor, modes: Sequence[DecodingMode]
     ) -> list[Hypotheses | None]:
@@ -108,7 +108,7 @@ class BatchRecognizer:
             found[index] = hyps
         return found
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def search(self, encoder_out: Tensor, lens: Tensor, modes: Sequence[DecodingMode]) -> list[Hypotheses]:
         """Search (batch, frames, dim) with (batch,) valid frames; returns the hypotheses of each utterance."""
         with self.autocast():

@@ -46,7 +46,7 @@ class Decoder:
         self.seconds: dict[DecodingMode, float] = {}
         """Time spent so far on each mode, the CTC posteriors, a first pass that it needs and its alignment included."""
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __call__(
         self, encoder_out: Tensor, lens: Tensor, modes: Sequence[DecodingMode]
     ) -> dict[DecodingMode, list[list[Hypothesis]]]:

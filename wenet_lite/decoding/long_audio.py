@@ -111,7 +111,7 @@ class LongAudioRecognizer:
                 if hyps is not None:
                     yield _heard(segment, hyps, unit)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _stream(self, blocks: Iterable[np.ndarray]) -> Iterator[_Heard]:
         """Portions of the encoder's output."""
         recognizer = self._recognizer

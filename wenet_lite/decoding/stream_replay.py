@@ -51,7 +51,7 @@ class StreamReplay:
         self._recognizer, self._units, self._mode = recognizer, units, mode
         self._counts_computation = counts_computation
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __call__(self, features: Tensor, duration_ms: float) -> Replayed:
         """Hear an utterance.
 

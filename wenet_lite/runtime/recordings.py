@@ -49,7 +49,7 @@ class RecordingRecognizer:
         self._mode, self._transcriber = mode, transcriber
         self._recognizer = BatchRecognizer(backend.model, backend.fbank, wanted, backend.device, fusion)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __call__(self, audio: Sequence[Audio], sample_rate: int) -> Iterator[Transcript]:
         """Recognise.
 

@@ -32,7 +32,7 @@ class StreamStepper:
     def __init__(self, backend: Backend, decoder: Decoder, transcriber: Transcriber) -> None:
         self._backend, self._decoder, self._transcriber = backend, decoder, transcriber
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def step(self, streams: Iterable[Stream]) -> None:
         """Hear one chunk of each stream that is ready; utterances that end have their transcripts after it."""
         ready = [stream for stream in streams if stream.ready]

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-from measure import Row, alternate, machine_line, print_rows
-from model import VOCAB_SIZE, apart, experiment, resident, wenet_model
+from candidates import VOCAB_SIZE, experiment, wenet_model
+from measure import Row, alternate, apart, machine_line, print_rows, resident
 from wenet_checkout import open_checkout
 
 from wenet_lite.decoding.attention_beam import AttentionBeamSearch

@@ -10,7 +10,9 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -77,3 +79,18 @@ def _measured(queue: multiprocessing.Queue[tuple[float, float]], work: Callable[
     work(*arguments)
     seconds = time.perf_counter() - began
     queue.put((seconds, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)))
+
+
+def resident(key: str) -> float:
+    """Resident memory of this process, MB: now (VmRSS), or at its peak (VmHWM)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{key}:"):
+            return int(line.split()[1]) / 1024
+    raise KeyError(key)
+
+
+def apart(function: Callable[..., float], *args: object) -> float:
+    """What `function` returns in a process of its own that maps each larger tensor."""
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(128 * 1024)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(function, *args).result()

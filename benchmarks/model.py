@@ -13,13 +13,11 @@ from __future__ import annotations
 import argparse
 import functools
 import math
-import multiprocessing
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +27,12 @@ from torch import Tensor, nn
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
-from measure import Row, alternate, machine_line, print_rows
+from candidates import CHUNK_SIZE, HISTORY, VOCAB_SIZE, experiment, stream, stream_as_wenet, wenet_model, windows
+from measure import Row, alternate, apart, machine_line, print_rows, resident
 from wenet_checkout import open_checkout
 
-from wenet_lite.experiment import ExperimentConfig, build_model, read_experiment
-from wenet_lite.model.asr_model import EOS_ID, SOS_ID, AsrModel, count_parameters
+from wenet_lite.experiment import ExperimentConfig, build_model
+from wenet_lite.model.asr_model import count_parameters
 from wenet_lite.model.cache import EncoderCache
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
 from wenet_lite.model.mixture import MixtureConfig, MixtureOfExperts
@@ -42,66 +41,10 @@ from wenet_lite.runtime.export.torchscript_model import TorchScriptModel
 from wenet_lite.training.cpu import train_through_onednn
 from wenet_lite.training.optimizer import build_optimizer
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
-VOCAB_SIZE = 5002
 BATCH_SIZE, FRAMES, TOKENS = 8, 1000, 40
-CHUNK_SIZE = 16
-HISTORY = 4 * CHUNK_SIZE
-"""Encoder frames of the past that a chunk looks at."""
 FULL_CONTEXT = -1
 HOUR = 5625
 """Chunks of 640 ms."""
-
-
-def experiment(name: str) -> ExperimentConfig:
-    return read_experiment(CONF / name)
-
-
-def wenet_model(config: ExperimentConfig) -> nn.Module:
-    """WeNet's model of a configuration of ours."""
-    from wenet.models.transformer.asr_model import ASRModel
-    from wenet.models.transformer.cmvn import GlobalCMVN
-    from wenet.models.transformer.ctc import CTC
-    from wenet.models.transformer.decoder import BiTransformerDecoder
-    from wenet.models.transformer.encoder import ConformerEncoder
-
-    bins, encoder, decoder = config.features.num_mel_bins, config.model.encoder, config.model.decoder
-    torch.manual_seed(config.seed)
-    return ASRModel(
-        vocab_size=VOCAB_SIZE,
-        encoder=ConformerEncoder(
-            bins,
-            output_size=encoder.output_size,
-            attention_heads=encoder.attention_heads,
-            linear_units=encoder.linear_units,
-            num_blocks=encoder.num_blocks,
-            cnn_module_kernel=encoder.cnn_module_kernel,
-            cnn_module_norm=encoder.cnn_module_norm,
-            causal=encoder.causal,
-            use_dynamic_chunk=encoder.use_dynamic_chunk,
-            dropout_rate=encoder.dropout_rate,
-            positional_dropout_rate=encoder.positional_dropout_rate,
-            attention_dropout_rate=encoder.attention_dropout_rate,
-            global_cmvn=GlobalCMVN(torch.zeros(bins), torch.ones(bins)),
-        ),
-        decoder=BiTransformerDecoder(
-            VOCAB_SIZE,
-            encoder.output_size,
-            attention_heads=decoder.attention_heads,
-            linear_units=decoder.linear_units,
-            num_blocks=decoder.num_blocks,
-            r_num_blocks=decoder.r_num_blocks,
-            dropout_rate=decoder.dropout_rate,
-            positional_dropout_rate=decoder.positional_dropout_rate,
-            self_attention_dropout_rate=decoder.self_attention_dropout_rate,
-            src_attention_dropout_rate=decoder.src_attention_dropout_rate,
-        ),
-        ctc=CTC(VOCAB_SIZE, encoder.output_size),
-        ctc_weight=config.model.ctc_weight,
-        lsm_weight=config.model.lsm_weight,
-        reverse_weight=config.model.reverse_weight,
-        special_tokens={"<sos>": SOS_ID, "<eos>": EOS_ID},
-    )
 
 
 def training_batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -168,21 +111,6 @@ def peak_of_training(side: str, wenet: Path, config: ExperimentConfig, chunk_siz
     return resident("VmHWM") - before
 
 
-def resident(key: str) -> float:
-    """Resident memory of this process, MB: now (VmRSS), or at its peak (VmHWM)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{key}:"):
-            return int(line.split()[1]) / 1024
-    raise KeyError(key)
-
-
-def apart(function: Callable[..., float], *args: object) -> float:
-    """What `function` returns in a process of its own that maps each larger tensor."""
-    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(128 * 1024)
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(function, *args).result()
-
-
 def measure_training(wenet: Path | None, repeats: int) -> Iterator[Row]:
     """A training step of U2++ against WeNet's, with full context and with chunks."""
     if wenet is None:
@@ -201,29 +129,7 @@ def measure_training(wenet: Path | None, repeats: int) -> Iterator[Row]:
         yield Row(f"its peak memory, {name}", "1x", seen, ours <= theirs)
 
 
-def windows(features: Tensor, model: AsrModel) -> list[Tensor]:
-    """The pieces of (1, frames, bins) features that give a chunk each."""
-    stride = CHUNK_SIZE * model.encoder.embed.rate
-    size = stride - model.encoder.embed.rate + model.encoder.embed.right_context + 1
-    return [features[:, start : start + size] for start in range(0, features.shape[1] - size + 1, stride)]
-
-
-def stream(model: AsrModel, pieces: list[Tensor]) -> None:
-    """Through the encoder's own streaming: caches of a fixed shape."""
-    cache = model.encoder.empty_cache(1, HISTORY, pieces[0])
-    for piece in pieces:
-        _, _, cache = model.encoder.forward_chunk(piece, torch.tensor([piece.shape[1]]), cache, HISTORY)
-
-
-def stream_as_wenet(forward_chunk: Callable[..., tuple[Tensor, Tensor, Tensor]], pieces: list[Tensor]) -> None:
-    """Through a function with WeNet's signature: caches that grow to their length."""
-    attention, convolution, offset = torch.zeros(0, 0, 0, 0), torch.zeros(0, 0, 0, 0), 0
-    for piece in pieces:
-        out, attention, convolution = forward_chunk(piece, offset, HISTORY, attention, convolution)
-        offset += out.shape[1]
-
-
-@torch.no_grad()
+@torch.inference_mode()
 def measure_streaming(wenet: Path | None, repeats: int) -> Iterator[Row]:
     """The encoder of U2++ over a minute of stream, on one thread, against WeNet's."""
     torch.set_num_threads(1)

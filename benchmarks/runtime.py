@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 
+from candidates import CHUNK_SIZE, HISTORY, VOCAB_SIZE, experiment, stream_as_wenet, wenet_model, windows
 from measure import Row, alternate, machine_line, print_rows
-from model import CHUNK_SIZE, HISTORY, VOCAB_SIZE, experiment, stream_as_wenet, wenet_model, windows
 from runtime_load import load_figures
 from wenet_checkout import open_checkout
 
@@ -72,7 +72,7 @@ def twelve_layers() -> AsrModel:
     return build_model(experiment("u2pp_conformer.yaml"), VOCAB_SIZE).eval()
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def measure_streaming(args: argparse.Namespace) -> Iterator[Row]:
     """Encoder and CTC of U2++ over 20 s of stream, on one thread."""
     torch.set_num_threads(1)

@@ -16,5 +16,5 @@ fi
 train_config=conf/mini.yaml
 nbpe=30
 bpe_type=char
-average_num=5
+average_num=1
 nproc=2

@@ -174,12 +174,14 @@ def _check_python(arguments: Sequence[str], partial: bool) -> None:
 
 
 def _run_script(script: Path) -> int:
+    imported = set(sys.modules)
     try:
         with mock.patch.object(sys, "path", [str(script.parent), *sys.path]):
             runpy.run_path(str(script), run_name="__main__")
     finally:
-        for sibling in script.parent.glob("*.py"):  # of names such as `model`
-            sys.modules.pop(sibling.stem, None)
+        siblings = {sibling.stem for sibling in script.parent.glob("*.py")}  # of names such as `model`
+        for name in siblings & (set(sys.modules) - imported):
+            del sys.modules[name]
     return 0
 
 

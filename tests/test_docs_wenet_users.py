@@ -16,7 +16,7 @@ from wenet_lite.bin.main import COMMANDS
 from wenet_lite.config import apply_overrides, from_dict, to_dict
 from wenet_lite.experiment import ExperimentConfig
 from wenet_lite.features.spec_augment import SpecSubConfig, SpecTrimConfig
-from wenet_lite.interchange.wenet_config import _DECODER, _ENCODERS, _FBANK, _IGNORED, _MODEL, _USUAL
+from wenet_lite.interchange.wenet_config import _DECODER, _ENCODERS, _FBANK, _IGNORED, _MODEL, _OF_TRAINING, _USUAL
 from wenet_lite.model.encoder_config import EncoderConfig
 from wenet_lite.model.mixture import MixtureConfig
 from wenet_lite.model.model_config import ModelConfig
@@ -127,6 +127,7 @@ def test_the_keys_that_the_import_knows_are_on_the_page() -> None:
         assert {*section.kept, *section.fixed, *_IGNORED, "selfattention_layer_type"} <= theirs["encoder_conf"]
     assert {*_DECODER.kept, *_DECODER.fixed} <= theirs["decoder_conf"]
     assert {*_MODEL.kept, *_MODEL.fixed} <= theirs["model_conf"]
+    assert _OF_TRAINING.keys() <= theirs["decoder_conf"] | theirs["model_conf"]
     of_data = {key.removeprefix("dataset_conf.") for key in _USUAL if key.startswith("dataset_conf.")}
     assert {*of_data, *(f"fbank_conf.{key}" for key in (*_FBANK.kept, *_FBANK.fixed))} <= theirs["dataset_conf"]
     assert {key for key in _USUAL if not key.startswith("dataset_conf.")} <= theirs["The top level"]

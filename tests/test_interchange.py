@@ -47,6 +47,8 @@ KINDS = {
     "sixfold": (replace(ENCODER, input_layer="conv2d6"), replace(DECODER, r_num_blocks=0)),
     "eightfold": (replace(ENCODER, input_layer="conv2d8"), DECODER),
     "transformer": (replace(ENCODER, type="transformer", pos_enc_layer_type="abs_pos"), DECODER),
+    "no convolutions": (replace(ENCODER, use_cnn_module=False, activation_type="gelu"), DECODER),
+    "one feed-forward": (replace(ENCODER, macaron_style=False), replace(DECODER, activation_type="swish")),
 }
 OTHER_ENCODER = {
     "type": ["transformer"],
@@ -57,6 +59,9 @@ OTHER_ENCODER = {
     "input_layer": ["conv2d6", "conv2d8", "dwconv2d4"],
     "subsampling_channels": [4, 16],
     "pos_enc_layer_type": ["abs_pos", "rel_pos_true"],
+    "activation_type": ["gelu"],
+    "macaron_style": [False],
+    "use_cnn_module": [False],
     "cnn_module_kernel": [31],
     "cnn_module_norm": ["batch_norm"],
     "causal": [False],
@@ -151,17 +156,16 @@ def test_special_units_elsewhere_come_first_here(golden: Path, tmp_path: Path) -
     [
         ({"model": "transducer"}, "model transducer is not known here"),
         ({"encoder": "squeezeformer"}, "encoder squeezeformer"),
-        ({"encoder_conf": {"macaron_style": False}}, "encoder_conf.macaron_style False"),
+        ({"encoder_conf": {"normalize_before": False}}, "encoder_conf.normalize_before False"),
         ({"encoder_conf": {"n_kv_head": 2}}, "encoder_conf.n_kv_head 2"),
         ({"encoder_conf": {"input_layer": "dwconv2d4"}}, "input_layer dwconv2d4"),
         ({"encoder_conf": {"no_such_key": 1}}, "encoder_conf.no_such_key is not known here"),
-        ({"decoder_conf": {"tie_word_embedding": True}}, "tie_word_embedding True"),
+        ({"encoder_conf": {"static_chunk_size": 8}}, "static_chunk_size needs causal"),
         ({"encoder_conf": {"selfattention_layer_type": "rope_abs_selfattn"}}, "rope_abs_selfattn"),
         ({"encoder_conf": {"pos_enc_layer_type": "abs_pos"}}, "rel_selfattn is not known here with abs_pos"),
         ({"encoder": "transformer", "encoder_conf": {"pos_enc_layer_type": "rel_pos"}}, " selfattn is not known here"),
         ({"encoder_conf": {"input_layer": "linear"}}, "input_layer"),
-        ({"decoder_conf": {"activation_type": "gelu"}}, "decoder_conf.activation_type gelu"),
-        ({"model_conf": {"length_normalized_loss": True}}, "length_normalized_loss True"),
+        ({"decoder_conf": {"activation_type": "mish"}}, "activation_type.* got 'mish'"),
         ({"dataset_conf": {"fbank_conf": {"frame_shift": 12}}}, "fbank_conf.frame_shift 12"),
         ({"dataset_conf": {"fbank_conf": {"window_type": "hamming"}}}, "fbank_conf.window_type hamming"),
         ({"dataset_conf": {"fbank_conf": {"window_typo": "povey"}}}, "fbank_conf.window_typo is not known here"),
@@ -205,6 +209,23 @@ def test_wenets_defaults_may_be_said(tmp_path: Path) -> None:
         tokenizer_conf={"connect_symbol": ""},
     )
     assert config_from_wenet(said, tmp_path / "train.yaml") == config_from_wenet(BASE, tmp_path / "train.yaml")
+
+
+def test_what_matters_to_training_alone_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sections = {"model_conf": {"length_normalized_loss": True}, "decoder_conf": {"tie_word_embedding": True}}
+    found = config_from_wenet(changed(**sections), tmp_path / "train.yaml")
+    assert found == config_from_wenet(BASE, tmp_path / "train.yaml")
+    assert "training on goes without model_conf.length_normalized_loss: True" in caplog.text
+    assert "training on goes without decoder_conf.tie_word_embedding: True" in caplog.text
+
+
+def test_chunks_that_convolutions_look_past_are_given_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    chunks = {"use_dynamic_chunk": True, "use_dynamic_left_chunk": True}
+    found = config_from_wenet(changed(encoder_conf={**BASE["encoder_conf"], **chunks}), tmp_path / "train.yaml")
+    assert found == config_from_wenet(BASE, tmp_path / "train.yaml")
+    assert "convolutions look past their chunk" in caplog.text
+    plain = changed(encoder_conf={**BASE["encoder_conf"], **chunks, "use_cnn_module": False})
+    assert config_from_wenet(plain, tmp_path / "train.yaml").model.encoder.streams
 
 
 @pytest.mark.parametrize("special", [{"<sos>": 5, "<eos>": 5}, {}, None])

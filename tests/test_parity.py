@@ -72,6 +72,9 @@ def configs(draw: st.DrawFn, *, streams: bool) -> ModelConfig:
         cnn_module_kernel=7,
         input_layer=draw(st.sampled_from(["conv2d", "conv2d6", "conv2d8", "dwconv2d4"])),
         pos_enc_layer_type=draw(st.sampled_from(["abs_pos", "rel_pos", "rel_pos_true"])),
+        activation_type=draw(st.sampled_from([None, "gelu", "hardtanh"])),
+        macaron_style=draw(st.integers(0, 3)) > 0,
+        use_cnn_module=draw(st.integers(0, 3)) > 0,
         cnn_module_norm=draw(st.sampled_from(["batch_norm", "layer_norm"])),
         causal=causal,
         use_dynamic_chunk=causal,
@@ -82,7 +85,9 @@ def configs(draw: st.DrawFn, *, streams: bool) -> ModelConfig:
     backwards = draw(st.booleans())
     return ModelConfig(
         encoder,
-        TransformerDecoderConfig(2, 32, 1, r_num_blocks=int(backwards)),
+        TransformerDecoderConfig(
+            2, 32, 1, r_num_blocks=int(backwards), activation_type=draw(st.sampled_from(["relu", "swish"]))
+        ),
         reverse_weight=0.3 if backwards else 0.0,
         multi_level=draw(st.sampled_from([None, MultiLevelConfig((1,), self_conditioning=True)])),
     )

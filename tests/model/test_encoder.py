@@ -16,13 +16,6 @@ from wenet_lite.model.subsampling import required_frames, right_context, subsamp
 BINS = 20
 FRONT_ENDS = ["conv2d", "conv2d6", "conv2d8", "dwconv2d4"]
 POSITIONS = ["abs_pos", "rel_pos", "rel_pos_true"]
-TYPES = ["conformer", "transformer"]
-KINDS = {
-    "type": st.sampled_from(TYPES),
-    "pos_enc_layer_type": st.sampled_from(POSITIONS),
-    "input_layer": st.sampled_from(FRONT_ENDS),
-    "cnn_module_norm": st.sampled_from(["batch_norm", "layer_norm"]),
-}
 CONFIG = EncoderConfig(
     output_size=16, attention_heads=2, linear_units=32, num_blocks=2, subsampling_channels=4, cnn_module_kernel=7
 )

@@ -24,7 +24,7 @@ def test_packed_feed_forward_networks_agree(activation: nn.Module, hidden: int) 
 
 
 def test_a_batch_norm_goes_into_the_convolution_before_it() -> None:
-    module, norm = ConvolutionModule(8, 3, "batch_norm", causal=True), nn.BatchNorm1d(8)
+    module, norm = ConvolutionModule(8, 3, "batch_norm", causal=True, activation=nn.SiLU()), nn.BatchNorm1d(8)
     norm.running_mean, norm.running_var = torch.randn(8), 0.5 + torch.rand(8)
     norm.weight, norm.bias = nn.Parameter(torch.randn(8)), nn.Parameter(torch.randn(8))
     module.norm = norm

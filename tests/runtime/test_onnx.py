@@ -44,6 +44,9 @@ VARIANTS = {
     "abs_pos": ModelConfig(dataclasses.replace(SMALL, pos_enc_layer_type="abs_pos", input_layer="conv2d6")),
     "true distances": ModelConfig(dataclasses.replace(SMALL, pos_enc_layer_type="rel_pos_true")),
     "transformer": ModelConfig(dataclasses.replace(SMALL, type="transformer", cnn_module_norm="batch_norm")),
+    "no convolutions": ModelConfig(
+        dataclasses.replace(SMALL, use_cnn_module=False, macaron_style=False, activation_type="gelu")
+    ),
 }
 
 

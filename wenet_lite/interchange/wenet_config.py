@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from wenet_lite.model.decoder import TransformerDecoderConfig
 from wenet_lite.model.encoder_config import EncoderConfig
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.text.tokenizer import BLANK, UNKNOWN
+
+_LOG = logging.getLogger(__name__)
 
 UNITS, WEIGHTS, CMVN = "units.txt", "final.pt", "global_cmvn"
 """Names of files in WeNet's model directories."""
@@ -40,6 +43,10 @@ _IGNORED = frozenset(
     ("gradient_checkpointing", "use_sdpa", "n_expert", "n_expert_activated", "positionwise_conv_kernel_size")
 )
 """Keys that change no number of what is known here."""
+_SELDOM_SAID = ("activation_type", "macaron_style", "use_cnn_module", "static_chunk_size", "r_num_blocks")
+"""Keys that are left out of what goes to WeNet where they have its default."""
+_OF_TRAINING = {"length_normalized_loss": False, "tie_word_embedding": False}
+"""Keys that matter to training alone, and WeNet's default: another value is warned of, for the model is the same."""
 
 
 @dataclass(frozen=True)
@@ -68,30 +75,29 @@ _ENCODERS = {
         {
             **_SIZES, **_DROPOUTS, **_CHUNKS, "attention_dropout_rate": 0.0, "input_layer": "conv2d",
             "pos_enc_layer_type": "rel_pos", "cnn_module_kernel": 15, "causal": False, "cnn_module_norm": "batch_norm",
+            "activation_type": "swish", "macaron_style": True, "use_cnn_module": True,
         },
-        {**_LAYERS, "macaron_style": True, "activation_type": "swish", "final_norm": True,
-         "use_cnn_module": True, "conv_bias": True, "conv_norm_eps": 1e-5, "conv_inner_factor": 2},
+        {**_LAYERS, "final_norm": True, "conv_bias": True, "conv_norm_eps": 1e-5, "conv_inner_factor": 2},
     ),
     "transformer": _Section(
         {**_SIZES, **_DROPOUTS, **_CHUNKS, "attention_dropout_rate": 0.0, "input_layer": "conv2d",
-         "pos_enc_layer_type": "abs_pos"},
-        {**_LAYERS, "activation_type": "relu"},
+         "pos_enc_layer_type": "abs_pos", "activation_type": "relu"},
+        _LAYERS,
     ),
 }  # fmt: skip
 _DECODER = _Section(
     {
         **_DROPOUTS, "attention_heads": 4, "linear_units": 2048, "num_blocks": 6, "r_num_blocks": 0,
-        "self_attention_dropout_rate": 0.0, "src_attention_dropout_rate": 0.0,
+        "activation_type": "relu", "self_attention_dropout_rate": 0.0, "src_attention_dropout_rate": 0.0,
     },
     {
-        **_LAYERS, "activation_type": "relu", "input_layer": "embed", "use_output_layer": True,
-        "tie_word_embedding": False, "src_attention": True, "src_query_bias": True, "src_key_bias": True,
-        "src_value_bias": True,
+        **_LAYERS, "input_layer": "embed", "use_output_layer": True,
+        "src_attention": True, "src_query_bias": True, "src_key_bias": True, "src_value_bias": True,
     },
 )  # fmt: skip
 _MODEL = _Section(
     {"ctc_weight": 0.5, "lsm_weight": 0.0, "reverse_weight": 0.0},
-    {"length_normalized_loss": False, "apply_non_blank_embedding": False, "ignore_id": -1},
+    {"apply_non_blank_embedding": False, "ignore_id": -1},
 )
 _FBANK = _Section({"num_mel_bins": 80, "dither": 0.0}, {**_FRAME_MS, "window_type": "povey"})
 _FRONT_ENDS = ("conv2d", "conv2d6", "conv2d8")
@@ -112,6 +118,11 @@ def config_from_wenet(tree: Mapping[str, Any], path: Path) -> ExperimentConfig:
     _require(encoder, "input_layer", _FRONT_ENDS, path)
     if encoder["use_dynamic_chunk"]:
         encoder["static_chunk_size"] = 0  # WeNet looks at it only where chunks are not dynamic
+    if encoder["use_dynamic_chunk"] and kind == "conformer" and encoder["use_cnn_module"] and not encoder["causal"]:
+        _LOG.warning("%s: convolutions look past their chunk, so it comes over as a model of whole utterances", path)
+        encoder |= {"use_dynamic_chunk": False, "use_dynamic_left_chunk": False}
+    if encoder["activation_type"] == _ENCODERS[kind].kept["activation_type"]:
+        encoder["activation_type"] = None
     positions = encoder["pos_enc_layer_type"]
     expected = _self_attention_of(positions)
     attention = (tree.get("encoder_conf") or {}).get("selfattention_layer_type", _SELF_ATTENTION[kind])
@@ -163,19 +174,14 @@ def config_to_wenet(
         cure = "--format torchscript runs it in WeNet's C++ runtime"
         raise ConfigError(f"WeNet does not have {', '.join(f'model.{name}' for name in foreign)}", path=path, cure=cure)
     encoder, decoder = model.encoder, model.decoder
-    encoder_conf, decoder_conf = _kept(encoder, _ENCODERS[encoder.type]), _kept(decoder, _DECODER)
-    if not encoder.static_chunk_size:
-        del encoder_conf["static_chunk_size"]
-    if not decoder.r_num_blocks:
-        del decoder_conf["r_num_blocks"]
     return {
         "encoder": encoder.type,
         "encoder_conf": {
-            **encoder_conf,
+            **_kept(encoder, _ENCODERS[encoder.type]),
             "selfattention_layer_type": _self_attention_of(encoder.pos_enc_layer_type),
         },
         "decoder": "bitransformer" if decoder.r_num_blocks else "transformer",
-        "decoder_conf": decoder_conf,
+        "decoder_conf": _kept(decoder, _DECODER),
         "tokenizer": "bpe" if bpe_model else "char",
         "tokenizer_conf": {
             "symbol_table_path": UNITS,
@@ -227,7 +233,8 @@ def _self_attention_of(positions: str) -> str:
 
 
 def _kept(config: EncoderConfig | TransformerDecoderConfig | ModelConfig, section: _Section) -> dict[str, Any]:
-    return {key: getattr(config, key) for key in section.kept}
+    values = {key: getattr(config, key) for key in section.kept}
+    return {k: v for k, v in values.items() if k not in _SELDOM_SAID or v not in (None, section.kept[k])}
 
 
 def _special_tokens(tree: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -256,7 +263,9 @@ def _translate(conf: Mapping[str, Any], section: _Section, name: str, path: Path
     for key, value in conf.items():
         if key in section.fixed and value != section.fixed[key]:
             raise ConfigError(f"{name}.{key} {value} is not known here, only {section.fixed[key]}", path=path)
-        known = key in section.kept or key in section.fixed or key in _IGNORED or key == "selfattention_layer_type"
-        if not known:
+        if value != _OF_TRAINING.get(key, value):
+            _LOG.warning("%s: training on goes without %s.%s: %s", path, name, key, value)
+        passed_over = key in _IGNORED or key in _OF_TRAINING or key == "selfattention_layer_type"
+        if not (key in section.kept or key in section.fixed or passed_over):
             raise ConfigError(f"{name}.{key} is not known here", path=path)
     return {key: conf.get(key, default) for key, default in section.kept.items()}

@@ -11,7 +11,7 @@ _OF_TRAINING = (
     "dropout_rate", "_weight", "use_dynamic_chunk", "use_dynamic_left_chunk", "static_chunk_size"
 )  # fmt: skip
 """Ends of the names of settings below `model` that change how it is trained, not what it computes."""
-_HIDDEN = ("pos_enc_layer_type", "attention_heads", "causal", "top_k")
+_HIDDEN = ("pos_enc_layer_type", "activation_type", "attention_heads", "causal", "top_k")
 
 
 def architecture_changes(changes: Iterable[str]) -> list[str]:

@@ -43,7 +43,7 @@ class DepthwiseConv1d(nn.Conv1d):
 
 
 class ConvolutionModule(nn.Module):
-    """Pointwise convolution, GLU, depth-wise convolution, normalisation, swish, pointwise convolution.
+    """Pointwise convolution, GLU, depth-wise convolution, normalisation, activation, pointwise convolution.
 
     Padded frames are kept at zero at the depth-wise convolution of a centred module, so that they never
     reach a valid frame. A causal module is preceded by kernel - 1 zero frames *before* the first
@@ -54,9 +54,17 @@ class ConvolutionModule(nn.Module):
         kernel_size: frames of the depth-wise convolution; odd if centred.
         norm: normalisation after the depth-wise convolution.
         causal: look at the past only.
+        activation: the non-linearity.
     """
 
-    def __init__(self, dim: int, kernel_size: int, norm: Literal["batch_norm", "layer_norm"], causal: bool) -> None:
+    def __init__(
+        self,
+        dim: int,
+        kernel_size: int,
+        norm: Literal["batch_norm", "layer_norm"],
+        causal: bool,
+        activation: nn.Module,
+    ) -> None:
         super().__init__()
         self.causal = causal
         self.left_context = kernel_size - 1 if causal else 0
@@ -65,6 +73,7 @@ class ConvolutionModule(nn.Module):
         self.depthwise_conv = DepthwiseConv1d(dim, kernel_size, padding)
         self.use_layer_norm = norm == "layer_norm"
         self.norm = nn.LayerNorm(dim) if self.use_layer_norm else nn.BatchNorm1d(dim)
+        self.activation = activation
         self.pointwise_conv2 = PointwiseConv1d(dim, dim)
 
     def forward(self, x: Tensor, mask: Tensor | None, cache: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,7 +92,7 @@ class ConvolutionModule(nn.Module):
         x = nn.functional.glu(self.pointwise_conv1(inputs), dim=2)
         if not self.causal:
             x = _silenced(x, mask)
-        x = nn.functional.silu(self._normalise(self.depthwise_conv(x), mask))
+        x = self.activation(self._normalise(self.depthwise_conv(x), mask))
         return _silenced(self.pointwise_conv2(x), mask), inputs
 
     def _normalise(self, x: Tensor, mask: Tensor | None) -> Tensor:

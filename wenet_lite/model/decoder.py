@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from wenet_lite.model.attention import MultiHeadedAttention, sinusoids
 from wenet_lite.model.decoder_cache import DecoderCache
-from wenet_lite.model.feed_forward import PositionwiseFeedForward
+from wenet_lite.model.feed_forward import ActivationType, PositionwiseFeedForward, build_activation
 from wenet_lite.model.mask import causal_mask, padding_mask
 
 
@@ -23,6 +23,7 @@ class TransformerDecoderConfig:
         linear_units: hidden size of the feed-forward networks.
         num_blocks: layers.
         r_num_blocks: layers of a second decoder that reads right to left (U2++); 0 for none.
+        activation_type: non-linearity of the feed-forward networks.
         dropout_rate, positional_dropout_rate, self_attention_dropout_rate, src_attention_dropout_rate: probabilities.
     """
 
@@ -30,6 +31,7 @@ class TransformerDecoderConfig:
     linear_units: int = 2048
     num_blocks: int = 6
     r_num_blocks: int = 0
+    activation_type: ActivationType = "relu"
     dropout_rate: float = 0.1
     positional_dropout_rate: float = 0.1
     self_attention_dropout_rate: float = 0.0
@@ -44,7 +46,8 @@ class DecoderLayer(nn.Module):
         heads = config.attention_heads
         self.self_attn = MultiHeadedAttention(heads, dim, config.self_attention_dropout_rate)
         self.src_attn = MultiHeadedAttention(heads, dim, config.src_attention_dropout_rate)
-        self.feed_forward = PositionwiseFeedForward(dim, config.linear_units, config.dropout_rate, nn.ReLU())
+        activation = build_activation(config.activation_type)
+        self.feed_forward = PositionwiseFeedForward(dim, config.linear_units, config.dropout_rate, activation)
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
         self.norm3 = nn.LayerNorm(dim)

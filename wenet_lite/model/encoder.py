@@ -59,8 +59,7 @@ class Encoder(nn.Module):
         self.dim = config.output_size
         self.input_dim = input_dim
         self.num_heads = config.attention_heads
-        convolves = config.type == "conformer"
-        self.left_context = config.cnn_module_kernel - 1 if convolves and config.causal else 0
+        self.left_context = config.cnn_module_kernel - 1 if config.convolves and config.causal else 0
         self.positions = str(config.pos_enc_layer_type)
         self.static_chunk_size = config.static_chunk_size
         self.global_cmvn = GlobalCmvn(input_dim)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from wenet_lite.model.feed_forward import ActivationType
 from wenet_lite.model.mixture import MixtureConfig
 from wenet_lite.model.subsampling import SubsamplingType
 
@@ -23,6 +24,10 @@ class EncoderConfig:
         subsampling_channels: channels of the front end's convolutions; `output_size` if null.
         pos_enc_layer_type: `rel_pos` is WeNet's, which is really absolute; `rel_pos_true` knows distances alone and is
             the choice for long streams; `abs_pos` adds sinusoids to the frames.
+        activation_type: non-linearity of feed-forward networks and convolutions; swish in a Conformer and ReLU in a
+            Transformer if null.
+        macaron_style: a Conformer layer begins and ends with half a feed-forward network, or else ends with a whole.
+        use_cnn_module: Conformer layers have a convolution, and the norm at their end.
         cnn_module_kernel: frames of the depth-wise convolution.
         cnn_module_norm: normalisation inside the convolution module.
         causal: no layer looks ahead by convolution; needed for streaming.
@@ -42,6 +47,9 @@ class EncoderConfig:
     input_layer: SubsamplingType = "conv2d"
     subsampling_channels: int | None = None
     pos_enc_layer_type: Literal["abs_pos", "rel_pos", "rel_pos_true"] = "rel_pos"
+    activation_type: ActivationType | None = None
+    macaron_style: bool = True
+    use_cnn_module: bool = True
     cnn_module_kernel: int = 15
     cnn_module_norm: Literal["batch_norm", "layer_norm"] = "layer_norm"
     causal: bool = True
@@ -60,13 +68,28 @@ class EncoderConfig:
             raise ValueError("cnn_module_kernel must be odd in a model that is not causal")
         if self.use_dynamic_chunk and self.static_chunk_size:
             raise ValueError("use_dynamic_chunk and static_chunk_size exclude each other")
-        if self.streams and not self.causal and self.type == "conformer":
+        if self.streams and self.looks_ahead:
             key = "use_dynamic_chunk" if self.use_dynamic_chunk else "static_chunk_size"
             raise ValueError(f"{key} needs causal: true, for a centred convolution looks past its chunk")
         if self.moe and self.type != "conformer":
             raise ValueError("moe needs type: conformer")
         if self.moe and self.moe.layers and max(self.moe.layers) > self.num_blocks:
             raise ValueError(f"moe.layers go to {self.num_blocks}, the last of the encoder")
+
+    @property
+    def activation(self) -> ActivationType:
+        """`activation_type`, or what stands for null."""
+        return self.activation_type or ("swish" if self.type == "conformer" else "relu")
+
+    @property
+    def convolves(self) -> bool:
+        """Whether layers have a convolution."""
+        return self.type == "conformer" and self.use_cnn_module
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether convolutions see frames to come."""
+        return self.convolves and not self.causal
 
     @property
     def streams(self) -> bool:

@@ -14,25 +14,30 @@ from wenet_lite.model.attention import (
 )
 from wenet_lite.model.convolution import ConvolutionModule
 from wenet_lite.model.encoder_config import EncoderConfig
-from wenet_lite.model.feed_forward import PositionwiseFeedForward
+from wenet_lite.model.feed_forward import PositionwiseFeedForward, build_activation
 from wenet_lite.model.mixture import MixtureOfExperts
 
 
 class ConformerLayer(nn.Module):
-    """Half feed-forward, self-attention, convolution, half feed-forward, each pre-normed and residual."""
+    """Half feed-forward, self-attention, convolution, half feed-forward, each pre-normed and residual.
+
+    As in WeNet there is no norm at the end of a layer that has no convolution.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         dim = config.output_size
-        self.feed_forward_macaron = _feed_forward(config)
+        halves, convolves = config.macaron_style, config.convolves
+        self.scale = 0.5 if halves else 1.0
+        self.feed_forward_macaron = _feed_forward(config) if halves else None
         self.self_attn = _self_attention(config)
-        self.conv_module = ConvolutionModule(dim, config.cnn_module_kernel, config.cnn_module_norm, config.causal)
+        self.conv_module = _convolution(config) if convolves else None
         self.feed_forward: nn.Module = _feed_forward(config)
-        self.norm_ff_macaron = nn.LayerNorm(dim)
+        self.norm_ff_macaron = nn.LayerNorm(dim) if halves else nn.Identity()
         self.norm_mha = nn.LayerNorm(dim)
-        self.norm_conv = nn.LayerNorm(dim)
+        self.norm_conv = nn.LayerNorm(dim) if convolves else nn.Identity()
         self.norm_ff = nn.LayerNorm(dim)
-        self.norm_final = nn.LayerNorm(dim)
+        self.norm_final = nn.LayerNorm(dim) if convolves else nn.Identity()
         self.dropout = nn.Dropout(config.dropout_rate)
 
     def forward(
@@ -52,13 +57,16 @@ class ConformerLayer(nn.Module):
             them, (batch, kernel - 1 + time, dim); and where there are experts their probabilities (batch, time,
             num_experts), else an empty tensor.
         """
-        x = torch.add(x, self.dropout(self.feed_forward_macaron(self.norm_ff_macaron(x))), alpha=0.5)
+        if self.feed_forward_macaron is not None:
+            x = torch.add(x, self.dropout(self.feed_forward_macaron(self.norm_ff_macaron(x))), alpha=self.scale)
         attended, keys_values = self.self_attn.forward_self(self.norm_mha(x), attention_mask, pos_emb, attention_cache)
         x = x + self.dropout(attended)
-        convolved, inputs = self.conv_module(self.norm_conv(x), frame_mask, convolution_cache)
-        x = x + self.dropout(convolved)
+        inputs = convolution_cache.transpose(1, 2)
+        if self.conv_module is not None:
+            convolved, inputs = self.conv_module(self.norm_conv(x), frame_mask, convolution_cache)
+            x = x + self.dropout(convolved)
         transformed, routing = self._transform(self.norm_ff(x), embedding)
-        x = torch.add(x, self.dropout(transformed), alpha=0.5)
+        x = torch.add(x, self.dropout(transformed), alpha=self.scale)
         return self.norm_final(x), keys_values, inputs, routing
 
     def _transform(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,7 +79,9 @@ class MixtureConformerLayer(ConformerLayer):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
         assert config.moe is not None
-        self.feed_forward = MixtureOfExperts(config.moe, config.output_size, config.linear_units, nn.SiLU())
+        self.feed_forward = MixtureOfExperts(
+            config.moe, config.output_size, config.linear_units, build_activation(config.activation)
+        )
 
     def _transform(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
         return self.feed_forward(x, embedding)
@@ -84,7 +94,7 @@ class TransformerLayer(nn.Module):
         super().__init__()
         dim = config.output_size
         self.self_attn = _self_attention(config)
-        self.feed_forward = PositionwiseFeedForward(dim, config.linear_units, config.dropout_rate, nn.ReLU())
+        self.feed_forward = _feed_forward(config)
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(config.dropout_rate)
@@ -129,4 +139,12 @@ def _self_attention(config: EncoderConfig) -> MultiHeadedAttention:
 
 
 def _feed_forward(config: EncoderConfig) -> PositionwiseFeedForward:
-    return PositionwiseFeedForward(config.output_size, config.linear_units, config.dropout_rate, nn.SiLU())
+    activation = build_activation(config.activation)
+    return PositionwiseFeedForward(config.output_size, config.linear_units, config.dropout_rate, activation)
+
+
+def _convolution(config: EncoderConfig) -> ConvolutionModule:
+    activation = build_activation(config.activation)
+    return ConvolutionModule(
+        config.output_size, config.cnn_module_kernel, config.cnn_module_norm, config.causal, activation
+    )

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from wenet_lite.model.dropout import Dropout
+
+ActivationType = Literal["relu", "swish", "gelu", "tanh", "hardtanh", "selu"]
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "swish": nn.SiLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "hardtanh": nn.Hardtanh,
+    "selu": nn.SELU,
+}
+
+
+def build_activation(kind: ActivationType) -> nn.Module:
+    """The non-linearity that WeNet calls so."""
+    return _ACTIVATIONS[kind]()
 
 
 class PositionwiseFeedForward(nn.Module):

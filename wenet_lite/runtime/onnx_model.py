@@ -72,7 +72,7 @@ class OnnxEncoder:
 
     def __init__(self, file: OnnxFile, config: EncoderConfig) -> None:
         self._file, self._static_chunk_size = file, config.static_chunk_size
-        self._looks_ahead = config.type == "conformer" and not config.causal
+        self._looks_ahead = config.looks_ahead
         self.dim, self.input_dim = config.output_size, int(file.inputs["features"][2])
         self.embed = OnnxFrontEnd(subsampling_rate(config.input_layer), right_context(config.input_layer))
 

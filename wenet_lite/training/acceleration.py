@@ -34,7 +34,7 @@ class Acceleration:
     def __init__(self, config: TrainingConfig, model: AsrModel, device: torch.device) -> None:
         self._config, self._device = config, device
         encoder = model.config.encoder
-        with_batch_norm = encoder.type == "conformer" and encoder.cnn_module_norm == "batch_norm"
+        with_batch_norm = encoder.convolves and encoder.cnn_module_norm == "batch_norm"
         for name, wanted in (
             ("gradient_checkpointing", config.gradient_checkpointing),
             ("distribution fsdp", config.distribution == "fsdp"),

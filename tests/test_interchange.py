@@ -369,6 +369,36 @@ def test_the_sentencepiece_model_goes_along(toy: Toy, tmp_path: Path) -> None:
     assert (tmp_path / "again/bpe.model").read_bytes() == (tmp_path / "exp/bpe.model").read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["bpe", "char"])
+def test_older_versions_say_less(kind: str, toy: Toy, tmp_path: Path) -> None:
+    """Before 2023 `train.yaml` named neither tokenizer nor model, and the units were often words.txt."""
+    text = ["--text", str(toy.folder / "train/text"), "--vocab-size", "14", "--model-type", kind]
+    train_bpe.main([*text, "--output-dir", str(tmp_path / "toy/lang")])
+    arguments = experiment(tmp_path / "exp", model_of(ENCODER, DECODER), Toy(tmp_path / "toy"))
+    assert export.main([*arguments, "--output", str(tmp_path / "wenet")]) == 0
+    tree = yaml.safe_load((tmp_path / "wenet/train.yaml").read_text())
+    for key in ("model", "tokenizer", "tokenizer_conf", "ctc", "ctc_conf", "cmvn", "cmvn_conf", "dataset"):
+        del tree[key]
+    units = [line.rpartition(" ")[0] for line in (tmp_path / "wenet/units.txt").read_text().splitlines()]
+    moved = [*units[:2], *units[3:], units[2]]  # the end of a text is the last unit
+    state = torch.load(tmp_path / "wenet/final.pt", weights_only=True)
+    order = torch.tensor([units.index(unit) for unit in moved])
+    for name, value in state.items():
+        if name.startswith("ctc.") or "output_layer" in name or (name.startswith("decoder") and "embed.0" in name):
+            state[name] = value[order]
+    torch.save(state, tmp_path / "wenet/final.pt")
+    (tmp_path / "wenet/train.yaml").write_text(yaml.safe_dump(tree))
+    (tmp_path / "wenet/units.txt").unlink()
+    (tmp_path / "wenet/words.txt").write_text("".join(f"{unit} {i}\n" for i, unit in enumerate(moved)))
+    for file in tmp_path.glob("wenet/*.model"):
+        file.rename(file.with_name("train_960_unigram14.model"))
+    assert import_wenet.main([str(tmp_path / "wenet"), str(tmp_path / "again")]) == 0
+    for name in ("units.txt", "bpe.model") if kind == "bpe" else ("units.txt",):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "exp" / name).read_bytes()
+    before, after = (torch.load(tmp_path / f, weights_only=True) for f in ("exp/avg_2.pt", "again/model.pt"))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_a_refused_export_is_one_line_and_leaves_nothing(
     toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,8 @@ _LOG = logging.getLogger(__name__)
 
 UNITS, WEIGHTS, CMVN = "units.txt", "final.pt", "global_cmvn"
 """Names of files in WeNet's model directories."""
+_UNSAID = {"model": "asr_model", "encoder": "conformer", "decoder": "bitransformer"}
+"""What WeNet takes where its older versions do not say."""
 _FRAME_MS = {"frame_length": FRAME_LENGTH * 1000 // SAMPLE_RATE, "frame_shift": FRAME_SHIFT * 1000 // SAMPLE_RATE}
 _SELF_ATTENTION = {"conformer": "rel_selfattn", "transformer": "selfattn"}
 """WeNet's default of each encoder."""
@@ -109,6 +111,7 @@ def config_from_wenet(tree: Mapping[str, Any], path: Path) -> ExperimentConfig:
     Raises:
         ConfigError: naming what is not known here.
     """
+    tree = {**_UNSAID, **tree}
     _require(tree, "model", ("asr_model",), path)
     _require(tree, "encoder", tuple(_ENCODERS), path)
     _require(tree, "decoder", ("transformer", "bitransformer"), path)

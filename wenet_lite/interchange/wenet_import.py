@@ -17,8 +17,9 @@ from wenet_lite.interchange.wenet_config import CMVN, UNITS, WEIGHTS, config_fro
 from wenet_lite.model.asr_model import AsrModel, count_parameters
 from wenet_lite.model.weights import load_tensors, load_weights, save_atomically, unit_axis
 from wenet_lite.runtime.model_dir import new_folder
-from wenet_lite.text.tokenizer import BPE_MODEL, SOS_EOS, SPECIAL_UNITS, write_units
+from wenet_lite.text.tokenizer import BPE_MODEL, SOS_EOS, SPECIAL_UNITS, WORD_START, write_units
 
+_OLDER_UNITS = "words.txt"
 _POSITION_TABLES = (".pe",)
 _CMVN_TENSORS = {"encoder.global_cmvn.mean", "encoder.global_cmvn.istd"}
 
@@ -41,9 +42,11 @@ def import_wenet(source: str | os.PathLike[str], target: str | os.PathLike[str],
     """
     folder, out = Path(source), Path(target)
     tree = load_yaml(folder / "train.yaml")
+    units_file = _units_file(folder, tree)
+    units = _read_units(units_file)
+    tree.setdefault("tokenizer", _tokenizer_of(folder, units))
     config = config_from_wenet(tree, folder / "train.yaml")
-    units = _read_units(_beside(folder, (tree.get("tokenizer_conf") or {}).get("symbol_table_path") or UNITS))
-    order = _special_units_first(units, folder / UNITS)
+    order = _special_units_first(units, units_file)
     _check_sos(units, sos_id(tree, len(units)), folder / "train.yaml")
     model = AsrModel(config.model, config.features.num_mel_bins, len(units))
     path = folder / checkpoint
@@ -57,8 +60,8 @@ def import_wenet(source: str | os.PathLike[str], target: str | os.PathLike[str],
         dump_yaml(config, made / "train.yaml")
         dump_yaml(config.text, made / "text_rules.yaml")
         write_units([units[i] for i in order[len(SPECIAL_UNITS) :]], made / UNITS)
-        if tree.get("tokenizer") == "bpe":
-            bpe = _beside(folder, (tree.get("tokenizer_conf") or {}).get("bpe_path") or BPE_MODEL)
+        if tree["tokenizer"] == "bpe":
+            bpe = _bpe_file(folder, tree)
             if not bpe.exists():
                 raise DataError("no such sentencepiece model", path=bpe, cure="copy it into the model directory")
             shutil.copyfile(bpe, made / BPE_MODEL)
@@ -71,6 +74,26 @@ def _beside(folder: Path, name: str) -> Path:
     """A file of the configuration: where it says, or else in the model directory under its own name."""
     given = folder / name
     return given if given.exists() else folder / Path(name).name
+
+
+def _units_file(folder: Path, tree: Mapping[str, Any]) -> Path:
+    """The units: where the configuration says; older versions do not, and have them as `words.txt` too."""
+    name = (tree.get("tokenizer_conf") or {}).get("symbol_table_path")
+    is_older = not name and not (folder / UNITS).exists() and (folder / _OLDER_UNITS).exists()
+    return folder / _OLDER_UNITS if is_older else _beside(folder, name or UNITS)
+
+
+def _bpe_file(folder: Path, tree: Mapping[str, Any]) -> Path:
+    """The sentencepiece model: where the configuration says, or else the only one in the folder."""
+    name = (tree.get("tokenizer_conf") or {}).get("bpe_path")
+    found = list(folder.glob("*.model"))
+    return found[0] if not name and len(found) == 1 else _beside(folder, name or BPE_MODEL)
+
+
+def _tokenizer_of(folder: Path, units: list[str]) -> str:
+    """What the units are of, where the configuration does not say: pieces of words have a model, or show beginnings."""
+    are_pieces = any(unit.startswith(WORD_START) and unit != WORD_START for unit in units)
+    return "bpe" if are_pieces or any(folder.glob("*.model")) else "char"
 
 
 def _read_units(path: Path) -> list[str]:

@@ -369,6 +369,21 @@ def test_the_sentencepiece_model_goes_along(toy: Toy, tmp_path: Path) -> None:
     assert (tmp_path / "again/bpe.model").read_bytes() == (tmp_path / "exp/bpe.model").read_bytes()
 
 
+def test_a_decoder_that_was_never_trained_stays_behind(
+    toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    arguments = experiment(tmp_path / "exp", model_of(ENCODER, DECODER), toy)
+    assert export.main([*arguments, "--output", str(tmp_path / "wenet")]) == 0
+    tree = yaml.safe_load((tmp_path / "wenet/train.yaml").read_text())
+    tree["model_conf"]["reverse_weight"] = 0.0
+    (tmp_path / "wenet/train.yaml").write_text(yaml.safe_dump(tree))
+    assert import_wenet.main([str(tmp_path / "wenet"), str(tmp_path / "again")]) == 0
+    assert "from right to left was not trained" in caplog.text
+    assert read_experiment(tmp_path / "again/train.yaml").model == model_of(ENCODER, replace(DECODER, r_num_blocks=0))
+    before, after = (torch.load(tmp_path / f, weights_only=True) for f in ("exp/avg_2.pt", "again/model.pt"))
+    assert torch.equal(before["decoder.left_decoder.output_layer.bias"], after["decoder.output_layer.bias"])
+
+
 @pytest.mark.parametrize("kind", ["bpe", "char"])
 def test_older_versions_say_less(kind: str, toy: Toy, tmp_path: Path) -> None:
     """Before 2023 `train.yaml` named neither tokenizer nor model, and the units were often words.txt."""

@@ -138,6 +138,9 @@ def config_from_wenet(tree: Mapping[str, Any], path: Path) -> ExperimentConfig:
     model = _translate(tree.get("model_conf") or {}, _MODEL, "model_conf", path)
     if not decoder["r_num_blocks"]:
         model["reverse_weight"] = 0.0
+    elif not model["reverse_weight"]:
+        _LOG.warning("%s: the decoder from right to left was not trained (reverse_weight 0), and stays behind", path)
+        decoder["r_num_blocks"] = 0
     _require_values(tree, path)
     given = (tree.get("dataset_conf") or {}).get("fbank_conf") or {}
     fbank = _translate(given, _FBANK, "dataset_conf.fbank_conf", path)

@@ -54,6 +54,8 @@ def import_wenet(source: str | os.PathLike[str], target: str | os.PathLike[str],
     if not isinstance(state, dict):
         raise CheckpointError("is no state_dict", path=path)
     tensors = _translate_weights(state, order)
+    if not config.model.decoder.r_num_blocks:
+        tensors = _forward_decoder_alone(tensors)
     statistics = _complete_cmvn(tensors, tree, folder, model, path)
     load_weights(model, tensors, path)
     with new_folder(out, folder) as made:
@@ -132,6 +134,12 @@ def _translate_weights(state: Mapping[str, Any], order: list[int]) -> dict[str, 
         if unit_axis(name) == 0 and len(value) == len(order):
             tensors[name] = value.index_select(0, index)
     return tensors
+
+
+def _forward_decoder_alone(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Of two decoders the one that reads from left to right; a single one stays as it is."""
+    kept = {name: value for name, value in tensors.items() if not name.startswith("decoder.right_decoder.")}
+    return {name.replace("decoder.left_decoder.", "decoder."): value for name, value in kept.items()}
 
 
 def _complete_cmvn(

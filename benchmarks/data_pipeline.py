@@ -26,7 +26,7 @@ sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1]))
 from measure import Row, alternate, machine_line, print_rows, seconds_and_bytes
 from wenet_checkout import repair_wenet
 
-from wenet_lite.data.audio import SUFFIXES
+from wenet_lite.data.audio_source import SUFFIXES
 from wenet_lite.data.batch_plan import BatchConfig, BatchPlan
 from wenet_lite.data.dataset import SpeechDataset
 from wenet_lite.data.manifest import Manifest, read_manifest, write_manifest

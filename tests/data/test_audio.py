@@ -57,10 +57,18 @@ def damaged(folder: Path, kind: str) -> Path:
     elif kind == "NaN":
         path = path.with_suffix(".wav")
         soundfile.write(path, np.full(100, np.nan), 16000, subtype="FLOAT")
+    elif kind == "beyond any scale":
+        path = path.with_suffix(".wav")
+        soundfile.write(path, np.full(100, 1e14), 16000, subtype="FLOAT")
+    elif kind == "raw samples":
+        path = path.rename(path.with_suffix(".raw"))
     return path
 
 
-@pytest.mark.parametrize("kind", ["missing", "zero bytes", "truncated", "text", "no samples", "NaN"])
+@pytest.mark.parametrize(
+    "kind",
+    ["missing", "zero bytes", "truncated", "text", "no samples", "NaN", "beyond any scale", "raw samples"],
+)
 def test_damage_is_named_with_the_file(tmp_path: Path, kind: str) -> None:
     path = damaged(tmp_path, kind)
     with pytest.raises(AudioError) as caught:

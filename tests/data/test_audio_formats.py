@@ -10,7 +10,8 @@ from data_corpus import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wenet_lite.data.audio import AudioCommand, EncodedAudio, TarMember, audio_info, read_audio
+from wenet_lite.data.audio import audio_info, read_audio
+from wenet_lite.data.audio_source import AudioCommand, EncodedAudio, TarMember
 from wenet_lite.errors import AudioError
 
 LOSSLESS = [
@@ -49,6 +50,35 @@ def test_a_span_is_the_slice_of_the_whole(tmp_path: Path, suffix: str, subtype: 
     for start, end in ((0.0, 0.5), (0.7, 1.3), (1.5, 2.5)):
         span, _ = read_audio(path, start, end)
         np.testing.assert_array_equal(span, whole[round(start * 16000) : round(end * 16000)])
+
+
+def test_an_mp3_is_read_in_portions_as_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = np.arange(40 * 16000) / 16000
+    path = write(tmp_path, "mp3", "MPEG_LAYER_III", 0.5 * np.sin(2 * np.pi * (200 + 40 * seconds) * seconds))
+    whole, _ = read_audio(path)
+    monkeypatch.setattr("wenet_lite.data.audio._PORTION", 16000)
+    np.testing.assert_array_equal(read_audio(path)[0], whole)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "w64", "rf64"])
+def test_what_ends_before_its_header_says_is_truncated(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, noise(1.0), 16000, format=suffix.upper())
+    content = path.read_bytes()
+    assert audio_info(path).num_samples == 16000
+    path.write_bytes(content[:-2])
+    for read in (audio_info, read_audio):
+        with pytest.raises(AudioError, match=rf"a\.{suffix}: is truncated: \d+ of \d+ bytes"):
+            read(path)
+
+
+@pytest.mark.parametrize("told", [0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_wav_whose_writer_did_not_know_its_length_is_whole(tmp_path: Path, told: int) -> None:
+    path = write(tmp_path, "wav", "PCM_16", noise(1.0))
+    content = bytearray(path.read_bytes())
+    content[4:8] = content[40:44] = told.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert len(read_audio(path)[0]) == 16000
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000])

@@ -68,7 +68,8 @@ def test_each_kind_of_audio_is_piped_through_sox(entry: str, pipe: str) -> None:
 def test_the_pipes_change_length_and_pitch_by_the_factor(tmp_path: Path, entry: str, factor: str) -> None:
     np = pytest.importorskip("numpy")
     soundfile = pytest.importorskip("soundfile")
-    from wenet_lite.data.audio import AudioCommand, read_audio
+    from wenet_lite.data.audio import read_audio
+    from wenet_lite.data.audio_source import AudioCommand
 
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
     soundfile.write(tmp_path / "a tone.wav", tone, 16000)

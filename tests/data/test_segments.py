@@ -20,13 +20,14 @@ def noise(seconds: float, level: float = 0.3) -> np.ndarray:
     return (level * np.random.default_rng(0).standard_normal(int(seconds * 16000))).astype(np.float32)
 
 
-@pytest.mark.parametrize(("suffix", "rate"), [("wav", 16000), ("flac", 8000), ("ogg", 16000)])
+@pytest.mark.parametrize(("suffix", "rate"), [("wav", 16000), ("flac", 8000), ("ogg", 16000), ("mp3", 44100)])
 @pytest.mark.parametrize("span", [(None, None), (3.25, 24.5)])
 def test_blocks_are_what_reading_at_once_gives(
     tmp_path: Path, suffix: str, rate: int, span: tuple[float | None, float | None]
 ) -> None:
     path = tmp_path / f"long.{suffix}"
-    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(27 * rate) / rate)
+    seconds = np.arange(27 * rate) / rate
+    tone = 0.3 * np.sin(2 * np.pi * (200 + 40 * seconds) * seconds)  # rising: a place that is missed shows
     soundfile.write(path, np.stack([tone, np.zeros_like(tone)], axis=1), rate)
     expected = resample(*read_audio(path, *span), 16000)
     blocks = list(read_blocks(path, *span, sample_rate=16000))

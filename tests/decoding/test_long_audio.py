@@ -14,7 +14,7 @@ from torch import Tensor
 from toy import ROOT, Toy, sing
 from toy_model import make_untrained
 
-from wenet_lite.data.audio import AudioFile
+from wenet_lite.data.audio_source import AudioFile
 from wenet_lite.data.segments import PauseCutter
 from wenet_lite.decoding.batch_recognizer import BatchRecognizer, Work
 from wenet_lite.decoding.decoder import Decoder

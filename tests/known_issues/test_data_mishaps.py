@@ -15,7 +15,8 @@ from toy import Toy
 
 from wenet_lite.bin import command, compute_cmvn, make_list, make_shards, train
 from wenet_lite.config import load_yaml
-from wenet_lite.data.audio import AudioCommand, audio_info, read_audio
+from wenet_lite.data.audio import audio_info, read_audio
+from wenet_lite.data.audio_source import AudioCommand
 from wenet_lite.data.manifest import read_manifest
 from wenet_lite.errors import AudioError, DataError
 from wenet_lite.text.lang_dir import make_lang_dir

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 
 from wenet_lite.bin import command
-from wenet_lite.data.audio import AudioCommand, AudioFile
+from wenet_lite.data.audio_source import AudioCommand, AudioFile
 from wenet_lite.data.prepare import read_spans
 from wenet_lite.errors import DataError
 

@@ -9,14 +9,9 @@ import numpy as np
 import soundfile
 import soxr
 
-from wenet_lite.data.audio import (
-    SEEKING_FORMATS,
-    AudioSource,
-    as_source,
-    known_length,
-    span_in_samples,
-    undecodable,
-)
+from wenet_lite.data.audio import complaint, span_in_samples
+from wenet_lite.data.audio_source import AudioSource, as_source
+from wenet_lite.data.sound_file import SEEKING_FORMATS, SoundFile, known_length, open_sound, undecodable
 from wenet_lite.errors import AudioError
 
 _BLOCK_S = 10
@@ -41,11 +36,11 @@ def read_blocks(
     Yields:
         (samples,) float32 in [-1, 1].
     Raises:
-        AudioError: if the file cannot be decoded to its end, holds no sample, or holds NaN or infinity.
+        AudioError: as `read_audio`.
     """
     source = as_source(source)
     try:
-        with soundfile.SoundFile(source.open()) as file:
+        with open_sound(source) as file:
             rate = file.samplerate
             first, last = span_in_samples(start_s, end_s, rate, known_length(file.frames, source))
             if first == last:
@@ -56,8 +51,8 @@ def read_blocks(
                 samples = file.read(min(rate * _BLOCK_S, last - position), dtype="float32", always_2d=True)[:, 0]
                 position += len(samples)
                 ends = not len(samples) or position == last
-                if not np.isfinite(samples).all():
-                    raise AudioError("holds NaN or infinite samples", path=str(source))
+                if fault := complaint(samples):
+                    raise AudioError(f"holds {fault}", path=str(source))
                 yield samples if resampler is None else resampler.resample_chunk(samples, last=ends)
                 if ends:
                     break
@@ -67,7 +62,7 @@ def read_blocks(
         raise undecodable(source, error) from error
 
 
-def _seek(file: soundfile.SoundFile, first: int) -> int:
+def _seek(file: SoundFile, first: int) -> int:
     """Go to sample `first`, by reading where the format does not seek exactly; returns the position reached."""
     if file.format in SEEKING_FORMATS:
         return int(file.seek(first))

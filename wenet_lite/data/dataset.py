@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from wenet_lite.data.audio import AudioSource, change_speed, read_audio, resample
+from wenet_lite.data.audio import change_speed, read_audio, resample
+from wenet_lite.data.audio_source import AudioSource
 from wenet_lite.data.augmentation import Augmenter
 from wenet_lite.data.batch_plan import MicroBatch
 from wenet_lite.data.manifest import Manifest

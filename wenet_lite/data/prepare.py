@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from wenet_lite.data.audio import AudioInfo, AudioSource, audio_info
+from wenet_lite.data.audio import AudioInfo, audio_info
+from wenet_lite.data.audio_source import AudioSource
 from wenet_lite.data.kaldi import read_table
 from wenet_lite.data.utterance import Utterance
 from wenet_lite.errors import AudioError, DataError

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from typing import IO, TypeVar
 
-from wenet_lite.data.audio import SUFFIXES, EncodedAudio
+from wenet_lite.data.audio_source import SUFFIXES, EncodedAudio
 from wenet_lite.data.batch_plan import MicroBatch
 from wenet_lite.data.manifest import Manifest
 from wenet_lite.data.shard_list import local_path

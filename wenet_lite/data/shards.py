@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, Literal
 
 import soundfile
 
-from wenet_lite.data.audio import SUFFIXES, read_audio, resample
+from wenet_lite.data.audio import read_audio, resample
+from wenet_lite.data.audio_source import SUFFIXES
 from wenet_lite.data.kaldi import write_lines
 from wenet_lite.data.list_index import IndexHeader, file_sha256, index_path, write_index
 from wenet_lite.data.utterance import Utterance

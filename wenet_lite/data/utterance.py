@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from wenet_lite.data.audio import AudioCommand, AudioFile, AudioSource, TarMember
+from wenet_lite.data.audio_source import AudioCommand, AudioFile, AudioSource, TarMember
 from wenet_lite.data.list_line import command_error, open_list, parse_line
 
 

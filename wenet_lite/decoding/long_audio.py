@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wenet_lite.data.audio import AudioSource
 from wenet_lite.data.audio_blocks import read_blocks
+from wenet_lite.data.audio_source import AudioSource
 from wenet_lite.data.segments import PauseCutter, Segment
 from wenet_lite.decoding.batch_recognizer import BatchRecognizer, Hypotheses
 from wenet_lite.decoding.chunked_encoder import ChunkedEncoder

@@ -11,7 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 import torch
 from tqdm import tqdm
 
-from wenet_lite.data.audio import AudioCommand, AudioFile, read_audio, resample
+from wenet_lite.data.audio import read_audio, resample
+from wenet_lite.data.audio_source import AudioCommand, AudioFile
 from wenet_lite.distributed import World, gather_objects
 from wenet_lite.errors import AudioError, DataError
 from wenet_lite.features.cmvn import CmvnStats

@@ -15,8 +15,9 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from wenet_lite.data.audio import EncodedAudio, audio_info
+from wenet_lite.data.audio import audio_info
 from wenet_lite.data.audio_blocks import read_blocks
+from wenet_lite.data.audio_source import EncodedAudio
 from wenet_lite.errors import AudioError
 from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.runtime.recognizer import Recognizer

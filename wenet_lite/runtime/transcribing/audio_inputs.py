@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wenet_lite.data.audio import SUFFIXES
+from wenet_lite.data.audio_source import SUFFIXES
 from wenet_lite.errors import ConfigError
 
 

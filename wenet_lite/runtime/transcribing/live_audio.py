@@ -12,8 +12,9 @@ from typing import BinaryIO, Literal, get_args
 import numpy as np
 import soundfile
 
-from wenet_lite.data.audio import EncodedAudio, undecodable
 from wenet_lite.data.audio_blocks import read_blocks
+from wenet_lite.data.audio_source import EncodedAudio
+from wenet_lite.data.sound_file import undecodable
 from wenet_lite.errors import AudioError
 from wenet_lite.features.fbank import SAMPLE_RATE
 from wenet_lite.runtime.sample_rates import ACCEPTED_RATES

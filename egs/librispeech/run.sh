@@ -273,7 +273,7 @@ stage_6() { # decoding and scoring; latency of streams
 
 decode() { # decode <log> "<modes>" <options...>: every test set, whole and in chunks; then the table
   needs "$average" 5
-  local data name chunk searches
+  local data name chunk searches context
   for data in "${tests[@]}"; do needs "$(list_of "$data")" 3; done
   read -ra searches <<<"$2"
   if ! streams; then
@@ -283,9 +283,10 @@ decode() { # decode <log> "<modes>" <options...>: every test set, whole and in c
   for data in "${tests[@]}"; do
     name=$(basename "$data")
     for chunk in "${chunks[@]}"; do
+      context=(--chunk-size "$chunk")
+      if ((chunk > 0)); then context+=(--left-chunks "$left_chunks"); fi
       computing "$1_${name}_chunk$chunk" wenet_lite.bin.recognize --exp-dir "$exp" --checkpoint "$average" \
-        --data "$(list_of "$data")" --result-dir "$exp/decode_$name" --modes "${searches[@]}" \
-        --chunk-size "$chunk" --left-chunks "$left_chunks" "${@:3}"
+        --data "$(list_of "$data")" --result-dir "$exp/decode_$name" --modes "${searches[@]}" "${context[@]}" "${@:3}"
     done
     logged "$1_${name}_score" local/score.sh "$data" "$exp/decode_$name" "$lang"
   done

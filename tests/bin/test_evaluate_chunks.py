@@ -1,6 +1,7 @@
 """`evaluate_chunks`: the table agrees with recognition and scoring, and mistakes are told in one line."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,18 @@ def test_error_rates_are_those_of_recognize_and_score(evaluated: Path, recognize
         assert found == [scores.counts.rate, interval.low, interval.high, scores.counts.ref_words, 24]
         wers.append(row["wer"])
     assert wers[0] == 0 and len(set(wers)) > 2  # something was compared
+
+
+def test_where_no_unit_begins_a_word_characters_are_counted(
+    toy: Toy, exp_dir: Path, recognized: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(exp_dir, tmp_path / "exp")
+    units = (tmp_path / "exp/units.txt").read_text()
+    (tmp_path / "exp/units.txt").write_text(units.replace("\u2581", "#"))
+    options = ["--chunks", "-1", "--ref", str(recognized / MODE / "text")]
+    assert evaluate_chunks.main([*arguments(toy, tmp_path / "exp", tmp_path), *options]) == 0
+    texts = [line.partition(" ")[2] for line in (recognized / MODE / "text").read_text().splitlines()]
+    assert rows(tmp_path)[0]["num_words"] == sum(len("".join(text.split())) for text in texts)
 
 
 def test_a_list_of_streams_alone_has_the_same_error_rates(

@@ -71,6 +71,15 @@ def test_confidences_become_what_was_right_on_the_dev_set(
     assert 0 < read_calibration(output)(Evidence(0.5, 0.5, 0.5)) < 1
 
 
+def test_transcripts_are_compared_by_the_models_rules(exp_dir: Path, dev: Path, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in dev.open()]
+    lowered = [json.dumps({**line, "txt": line["txt"].lower()}) + "\n" for line in lines]
+    (tmp_path / "lower.list").write_text("".join(lowered))
+    for name, data in (("given.json", dev), ("lower.json", tmp_path / "lower.list")):
+        assert calibrate.main(arguments(exp_dir, data, tmp_path / name)) == 0
+    assert (tmp_path / "lower.json").read_bytes() == (tmp_path / "given.json").read_bytes()
+
+
 def test_a_calibration_is_not_part_of_what_a_killed_decode_must_repeat(
     toy: Toy,
     exp_dir: Path,

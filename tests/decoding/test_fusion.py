@@ -110,6 +110,17 @@ def test_a_phrase_ends_with_its_word_and_may_begin_another() -> None:
 
 
 @needs_numba
+def test_a_phrase_of_ideographs_is_heard_in_the_middle_of_a_text() -> None:
+    fusion = Fusion(("<blank>", "\u2581NEW", "我", "中", "国", "人", "S"), [Hotword("中国", (3, 4), 3.0)])
+
+    def earned(*tokens: int) -> float:
+        return sum(gains(fusion, tokens))
+
+    assert earned(2, 3, 4, 5) == earned(3, 4) == earned(3, 4, 1) == 6.0
+    assert earned(3, 5, 4) == 0.0
+
+
+@needs_numba
 @given(texts=fused_texts(), beam_size=st.integers(1, 6), seed=st.integers(0, 1000))
 @settings(max_examples=80, deadline=None)
 def test_both_forms_are_the_same_search(texts: FusedTexts, beam_size: int, seed: int) -> None:

@@ -53,6 +53,26 @@ def test_a_piece_that_is_no_unit_is_spelled_in_the_fewest_units(tmp_path: Path) 
         spell("ORK", units)  # no word begins so
 
 
+def test_ideographs_are_phrases_without_the_mark_of_a_word(tmp_path: Path) -> None:
+    units = tokenizer(tmp_path, Pieces, "\u2581", "\u2581NEW", "中", "国")
+    assert [list(units.units)[token] for token in spell("中国", units)] == ["中", "国"]
+    characters = tokenizer(tmp_path, CharTokenizer, "\u2581", "A", "中", "国")
+    assert [list(characters.units)[token] for token in spell("中国", characters)] == ["中", "国"]
+    assert [list(characters.units)[token] for token in spell("A中", characters)] == ["\u2581", "A", "中"]
+
+
+def test_what_has_no_pieces_is_named_and_a_mark_of_byte_order_is_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    units = tokenizer(tmp_path, Pieces, "\u2581", "A")
+    units.split = lambda text: []  # type: ignore[method-assign]  # as sentencepiece of characters that it drops
+    assert spell_hotwords(["\u200b"], units) == []
+    assert "nothing of it is written in units" in caplog.text
+    (tmp_path / "list").write_bytes("\ufeffA\nA\n".encode())
+    phrases = read_hotwords(tmp_path / "list", tokenizer(tmp_path, CharTokenizer, "\u2581", "A"))
+    assert phrases[0] == phrases[1]
+
+
 @pytest.mark.parametrize("line", ["AB\tmuch", "AB\tnan", "AB\t-1"])
 def test_a_score_that_is_none_is_an_error_with_its_line(tmp_path: Path, line: str) -> None:
     units = tokenizer(tmp_path, CharTokenizer, "\u2581", "A", "B")

@@ -55,6 +55,19 @@ def test_tuned_weights_are_used(toy: Toy, exp_dir: Path, tmp_path: Path, capsys:
     assert (tmp_path / "attention_rescoring_lm/text").exists()
 
 
+def test_transcripts_are_compared_by_the_models_rules(toy: Toy, exp_dir: Path, tmp_path: Path) -> None:
+    given = toy.folder / "dev/data.list"
+    lines = [json.loads(line) for line in given.open()]
+    lowered = [json.dumps({**line, "txt": line["txt"].lower()}) + "\n" for line in lines]
+    (tmp_path / "lower.list").write_text("".join(lowered))
+    found = []
+    for name, data in (("given.json", given), ("lower.json", tmp_path / "lower.list")):
+        tune = [*model(exp_dir, data), "--lm", str(exp_dir / "lm.arpa"), "--output", str(tmp_path / name)]
+        assert tune_lm.main(tune) == 0
+        found.append(FusionWeights.read(tmp_path / name))
+    assert found[0] == found[1]
+
+
 def test_a_hotword_is_heard(toy: Toy, exp_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "hotwords").write_text("SOL\t40\n")
     decode = [*model(exp_dir, toy.folder / "dev/data.list"), "--modes", "ctc_prefix_beam_search"]

@@ -204,8 +204,18 @@ def test_bad_input_is_one_line(toy: Toy, exp_dir: Path, tmp_path: Path, capsys: 
         "whole: was trained on whole utterances; --streaming needs use_dynamic_chunk": arguments(
             toy, tmp_path / "whole", tmp_path, "--streaming"
         ),
+        "whole utterances have no chunks of history (give --chunk-size": arguments(
+            toy, exp_dir, tmp_path, "--left-chunks", "2"
+        ),
         "max_segment_seconds must be at least 8": arguments(toy, exp_dir, tmp_path, "--max-segment-seconds", "1"),
     }.items():
         assert command.run(recognize.main, changed) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert expected in line
+    for expected, options in {
+        "hears neither --lm nor --hotwords": ("--modes", "ctc_greedy_search", "--hotwords", str(tmp_path / "file")),
+        "--left-chunks are -1, for all, or more": ("--chunk-size", "4", "--left-chunks", "-2"),
+    }.items():
+        with pytest.raises(SystemExit, match="1"):
+            recognize.main(arguments(toy, exp_dir, tmp_path, *options))
+        assert expected in capsys.readouterr().err.splitlines()[-1]

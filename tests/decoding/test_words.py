@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wenet_lite.decoding.alignment import TokenSpan
-from wenet_lite.decoding.words import WordSpan, WordTiming, join_words, split_words, timed_words, word_spans
+from wenet_lite.decoding.words import WordSpan, WordTiming, join_words, timed_words, word_spans
+from wenet_lite.text.ideographs import split_words
 
 UNITS = ["<blank>", "<unk>", "<sos/eos>", "▁THE", "▁CA", "T", "S", "▁", "A", "今", "天", "▁今", "カ", "▁한국"]
 ID = {unit: i for i, unit in enumerate(UNITS)}

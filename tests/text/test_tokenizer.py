@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from wenet_lite.errors import DataError
 from wenet_lite.text.lang_dir import make_lang_dir
 from wenet_lite.text.rules import TextRules
-from wenet_lite.text.tokenizer import Tokenizer, copy_lang_files, load_tokenizer, read_units
+from wenet_lite.text.tokenizer import Tokenizer, copy_lang_files, load_tokenizer, read_units, separate_words
 
 TEXT = ["the quick brown fox", "jumps over the lazy dog's", "THE BOX OF FOXES"] * 5
 
@@ -71,6 +71,18 @@ def test_a_text_without_blanks_is_written_character_by_character(tmp_path: Path)
     assert tokenizer.split("今天 好") == ["今", "天", "▁", "好"]
     assert tokenizer.decode(tokenizer.encode("明天天气")) == "明天天气"
     assert not (tmp_path / "lang" / "bpe.model").exists()
+
+
+def test_marks_of_words_in_a_row_are_one_blank(tmp_path: Path) -> None:
+    make_lang_dir(["AB BA"], TextRules(), 100, "char", tmp_path / "lang")
+    tokenizer = load_tokenizer(tmp_path / "lang")
+    a, mark = tokenizer.units["A"], tokenizer.units["\u2581"]
+    assert tokenizer.decode([mark, a, mark, mark, a, mark]) == "A A"
+
+
+def test_words_are_separated_by_blanks_and_around_ideographs() -> None:
+    assert separate_words("THE 你好 FOX世", ["\u2581THE", "你"]).split() == ["THE", "你", "好", "FOX", "世"]
+    assert separate_words("你好 A", ["你", "A"]).split() == ["你", "好", "A"]
 
 
 def test_chinese_characters_are_units_between_the_pieces_of_other_words(tmp_path: Path) -> None:

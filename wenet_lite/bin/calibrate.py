@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for key, reason in (*manifest.rejected, *unheard):
         _LOG.warning("dev utterance %s is left out: %s", key, reason)
     references = {utterance.key: utterance for utterance in manifest}
-    words = judged_words(recognized, references, args.mode)
+    words = judged_words(recognized, references, args.mode, loaded.tokenizer.rules)
     print(calibration_report(words))
     write_calibration(fit(words), args.output)
     return 0

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     loaded = load_run(config, args.exp_dir, args.checkpoint, device, pack=options.dtype == "float32")
     manifest = read_manifest(args.data, allow_pipes=args.allow_pipes)
     told = args.lm and World.from_environment().is_main
-    references = [utterance.txt for utterance in manifest] if told else []
+    references = [loaded.tokenizer.rules(utterance.txt) for utterance in manifest] if told else []
     fusion = load_fusion(loaded.tokenizer, options.decoding, args.hotwords, args.lm, references)
     counting = [args.checkpoint, args.exp_dir / "train.yaml", args.exp_dir / "units.txt", args.data, *manifest.files]
     counting += [path for path in (args.hotwords, args.lm) if path is not None]
@@ -130,6 +130,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if args.modes is None:  # the greedy search hears neither
         fused = args.lm or args.hotwords
         args.modes = [mode for mode in DECODING_MODES if not (fused and mode == "ctc_greedy_search")]
+    elif "ctc_greedy_search" in args.modes and (args.lm or args.hotwords):
+        parser.error("ctc_greedy_search hears neither --lm nor --hotwords: leave it out of --modes")
+    if args.left_chunks < -1:
+        parser.error("--left-chunks are -1, for all, or more")
     if args.num_workers < 0:
         parser.error("--num-workers must not be negative")
     if args.lm is None and not (args.lm_weights is args.lm_weight is args.word_bonus is None):
@@ -151,6 +155,8 @@ def _options(args: argparse.Namespace, config: ExperimentConfig) -> RecognitionO
     chunk_size = args.chunk_size if args.chunk_size > 0 else encoder.static_chunk_size or -1
     if args.streaming and chunk_size < 1:
         chunk_size = encoder.streaming_chunk_size
+    if chunk_size < 1 and args.left_chunks != -1:
+        raise ConfigError("whole utterances have no chunks of history", cure="give --chunk-size with --left-chunks")
     names = ("beam_size", "ctc_weight", "length_penalty", "reverse_weight", "joint_ctc_weight", "blank_penalty")
     return from_dict(
         RecognitionOptions,

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lm, manifest = read_arpa(args.lm), read_manifest(args.data, allow_pipes=args.allow_pipes)
     chunk_size = config.model.encoder.static_chunk_size or -1
     read = PosteriorReader(loaded.model, loaded.fbank, loaded.tokenizer, device, chunk_size)
-    refs = {utterance.key: utterance.txt for utterance in manifest}
+    refs = {utterance.key: loaded.tokenizer.rules(utterance.txt) for utterance in manifest}
     coverage = check_coverage(lm.words, (separate_words(ref, loaded.tokenizer.units) for ref in refs.values()))
     _LOG.log(logging.WARNING if coverage.cure else logging.INFO, "%s: %s", args.data, coverage)
     search = CtcPrefixBeamSearch(args.beam_size, loaded.model.blank_id)

@@ -13,8 +13,9 @@ from wenet_lite.decoding.confidence import Evidence, Reliability, correct_words,
 from wenet_lite.decoding.options import DecodingMode
 from wenet_lite.decoding.part_files import RecognizedUtterance
 from wenet_lite.decoding.recognized_words import RecognizedWord
-from wenet_lite.decoding.words import split_words
 from wenet_lite.errors import DataError
+from wenet_lite.text.ideographs import split_words
+from wenet_lite.text.rules import TextRules
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,7 +57,10 @@ class CalibrationReport:
 
 
 def judged_words(
-    recognized: Iterable[RecognizedUtterance], references: Mapping[str, Utterance], mode: DecodingMode
+    recognized: Iterable[RecognizedUtterance],
+    references: Mapping[str, Utterance],
+    mode: DecodingMode,
+    rules: TextRules,
 ) -> list[JudgedWord]:
     """Compare recognised words with what was said.
 
@@ -66,13 +70,14 @@ def judged_words(
         recognized: a dev set, with words.
         references: its utterances by id.
         mode: of the search.
+        rules: of the model's texts.
     """
     judged, left_out = [], 0
     for utterance in recognized:
         words = utterance.words.get(mode, [])
         texts = [word.word.text if isinstance(word, RecognizedWord) else word.text for word in words]
         reference = references[utterance.key]
-        for word, correct in zip(words, correct_words(split_words(reference.txt), texts)):
+        for word, correct in zip(words, correct_words(split_words(rules(reference.txt)), texts)):
             if isinstance(word, RecognizedWord) and word.evidence.nbest_share is not None:
                 judged.append(JudgedWord(reference.speaker or reference.key, word.evidence, correct))
             else:

@@ -30,7 +30,7 @@ from wenet_lite.model.context import streaming_context
 from wenet_lite.scoring.bootstrap import wer_interval
 from wenet_lite.scoring.chunk_report import ChunkRow
 from wenet_lite.scoring.wer import Scores, abridged, align
-from wenet_lite.text.tokenizer import Tokenizer
+from wenet_lite.text.tokenizer import Tokenizer, separate_words
 
 _LOG = logging.getLogger(__name__)
 _WHOLE = -1
@@ -203,8 +203,10 @@ class ChunkEvaluation:
         keys: Sequence[str],
         references: Mapping[str, str],
     ) -> ChunkRow:
-        refs = [self._tokenizer.rules(references[key]).split() for key in keys]
-        scores = Scores(tuple(align(keys, refs, [found.texts.get(key, "").split() for key in keys])), ())
+        units = self._tokenizer.units
+        refs = [separate_words(self._tokenizer.rules(references[key]), units).split() for key in keys]
+        hyps = [separate_words(found.texts.get(key, ""), units).split() for key in keys]
+        scores = Scores(tuple(align(keys, refs, hyps)), ())
         interval = wer_interval(scores)
         context = streaming_context(self._model.config.encoder, chunk_size, num_left_chunks)
         is_whole = chunk_size == _WHOLE

@@ -11,6 +11,7 @@ import numpy as np
 
 from wenet_lite.decoding.hotwords import Hotword, HotwordGraph
 from wenet_lite.decoding.ngram import SENTENCE_END, NgramLm
+from wenet_lite.text.ideographs import begins_with_ideograph
 from wenet_lite.text.tokenizer import SPECIAL_UNITS, WORD_START
 
 PRIME = 1_099_511_628_211
@@ -94,8 +95,8 @@ class Fusion:
     """What is added to the score of a hypothesis while it is searched (shallow fusion).
 
     A word is scored where the next one begins, and at the end, whatever units spell it: there is no lexicon. The word
-    that units spell is known by a hash of its characters. Where no unit begins with sentencepiece's word mark, every
-    unit is a word.
+    that units spell is known by a hash of its characters. A word begins at a unit with sentencepiece's word mark or an
+    ideograph at its beginning; where no unit has that mark, every unit is a word.
 
     Args:
         units: of units.txt, by id.
@@ -116,6 +117,7 @@ class Fusion:
         table["in_hotwords"][[token for hotword in hotwords for token in hotword.tokens]] = True
         for row, unit in zip(table, units):
             text = "" if unit in SPECIAL_UNITS[::2] else unit.removeprefix(WORD_START)
+            row["starts_word"] |= begins_with_ideograph(text)
             row["digest"], row["factor"] = _digest(text), _wrapped(pow(PRIME, len(text), 2**64))
         most_gain = max([0.0, *(hotword.score for hotword in hotwords)])
         self.tables = FusionTables(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from wenet_lite.data.kaldi import PathLike, read_lines
 from wenet_lite.decoding.hotwords import DEFAULT_SCORE, Hotword
 from wenet_lite.errors import DataError
+from wenet_lite.text.ideographs import begins_with_ideograph
 from wenet_lite.text.tokenizer import SPECIAL_UNITS, WORD_START, Tokenizer
 
 _LOG = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def read_phrases(path: PathLike) -> list[Phrase]:
     phrases: list[Phrase] = []
     for number, line in enumerate(read_lines(path), 1):
         try:
-            text, tab, given = line.decode().partition("\t")
+            text, tab, given = line.decode("utf-8-sig" if number == 1 else "utf-8").partition("\t")
         except UnicodeDecodeError as error:
             raise DataError("is not UTF-8", path=path, line=number, cure="convert the file with iconv") from error
         try:
@@ -74,13 +75,18 @@ def spell_hotwords(phrases: Iterable[Phrase], tokenizer: Tokenizer, score: float
 def spell(text: str, tokenizer: Tokenizer) -> list[int]:
     """Unit ids of a phrase: as the tokenizer cuts it, or where a piece is no unit, in the fewest units.
 
-    Where `▁` is a unit of its own, as among characters, it comes first: the phrase begins a word.
+    Where `▁` is a unit of its own, as among characters, it comes first: the phrase begins a word. An ideograph begins
+    one without it.
 
     Raises:
         DataError: if no units spell it; the characters that are in none are named.
     """
     pieces = tokenizer.split(text)
-    if WORD_START in tokenizer.units and not pieces[0].startswith(WORD_START):
+    if not pieces:
+        raise DataError("nothing of it is written in units")
+    if begins_with_ideograph(text):
+        pieces = [piece for piece in (pieces[0].removeprefix(WORD_START), *pieces[1:]) if piece]
+    elif WORD_START in tokenizer.units and not pieces[0].startswith(WORD_START):
         pieces = [WORD_START, *pieces]
     if not all(piece in tokenizer.units for piece in pieces):
         pieces = _fewest_units("".join(pieces), [unit for unit in tokenizer.units if unit not in SPECIAL_UNITS])

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wenet_lite.text.ideographs import begins_with_ideograph, ends_with_ideograph
 from wenet_lite.text.tokenizer import BLANK, SOS_EOS, WORD_START
 
 if TYPE_CHECKING:
     from wenet_lite.decoding.alignment import TokenSpan
 
-_IDEOGRAPH = "[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-_STARTS_CJK = re.compile(_IDEOGRAPH)
-_ENDS_CJK = re.compile(f"{_IDEOGRAPH}$")
-_WORD = re.compile(f"{_IDEOGRAPH}|(?:(?!{_IDEOGRAPH})\\S)+")
 _SILENT = (BLANK, SOS_EOS)
 
 
@@ -104,7 +100,7 @@ def spelled_words(tokens: Sequence[int], units: Sequence[str]) -> list[SpelledWo
         begins = begins or piece != text
         if not text or piece in _SILENT:
             continue
-        if begins or _STARTS_CJK.match(text) or _ENDS_CJK.search(texts[-1]):
+        if begins or begins_with_ideograph(text) or ends_with_ideograph(texts[-1]):
             words.append([])
             texts.append("")
         words[-1].append(position)
@@ -156,11 +152,6 @@ def join_words(texts: Sequence[str]) -> str:
     """Words as a line of text: a blank between two, unless both are Chinese characters or kana."""
     line = ""
     for text in texts:
-        glued = not line or (_ENDS_CJK.search(line) and _STARTS_CJK.match(text))
+        glued = not line or (ends_with_ideograph(line) and begins_with_ideograph(text))
         line += text if glued else f" {text}"
     return line
-
-
-def split_words(line: str) -> list[str]:
-    """Words of a line of text; each Chinese character or kana is one."""
-    return _WORD.findall(line)

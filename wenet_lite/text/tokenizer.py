@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wenet_lite.config import from_dict, load_yaml
 from wenet_lite.errors import DataError
+from wenet_lite.text.ideographs import split_words
 from wenet_lite.text.rules import TextRules
 
 BLANK, UNKNOWN, SOS_EOS = "<blank>", "<unk>", "<sos/eos>"
@@ -92,9 +93,9 @@ class Tokenizer(ABC):
         return self.encode(self.rules(text))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of unit ids; `▁` starts a word, special units other than `<unk>` are silent."""
+        """Text of unit ids; one or more `▁` start a word, special units other than `<unk>` are silent."""
         pieces = (self._pieces[i] for i in ids if i not in (0, 2))
-        return "".join(pieces).replace(WORD_START, " ").strip()
+        return " ".join("".join(pieces).replace(WORD_START, " ").split())
 
 
 class BpeTokenizer(Tokenizer):
@@ -139,9 +140,9 @@ def parts_of(text: str, rules: TextRules) -> list[tuple[str, bool]]:
 
 
 def separate_words(text: str, units: Iterable[str]) -> str:
-    """A text with blanks between its words; where no unit begins with `▁`, every character is a word."""
+    """A text with blanks between its words: an ideograph is one, and where no unit begins with `▁` every character."""
     marked = any(unit.startswith(WORD_START) for unit in units)
-    return text if marked else " ".join("".join(text.split()))
+    return " ".join(split_words(text) if marked else "".join(text.split()))
 
 
 def load_tokenizer(lang_dir: str | os.PathLike[str]) -> Tokenizer:

@@ -64,7 +64,7 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         if self.output_size % (2 * self.attention_heads):
             raise ValueError(f"output_size {self.output_size} is not a multiple of twice attention_heads")
-        if not self.causal and self.cnn_module_kernel % 2 == 0:
+        if self.looks_ahead and self.cnn_module_kernel % 2 == 0:
             raise ValueError("cnn_module_kernel must be odd in a model that is not causal")
         if self.use_dynamic_chunk and self.static_chunk_size:
             raise ValueError("use_dynamic_chunk and static_chunk_size exclude each other")

@@ -15,8 +15,11 @@ from toy import Toy
 
 from wenet_lite.bin import command, compute_cmvn, make_list, make_shards, train
 from wenet_lite.config import load_yaml
+from wenet_lite.data import wenet_lists
 from wenet_lite.data.audio import AudioCommand, audio_info, read_audio
 from wenet_lite.data.manifest import read_manifest
+from wenet_lite.data.shards import ShardOptions
+from wenet_lite.data.wenet_lists import make_shard_list
 from wenet_lite.errors import AudioError, DataError
 from wenet_lite.text.lang_dir import make_lang_dir
 from wenet_lite.text.rules import TextRules
@@ -113,6 +116,27 @@ def test_an_interrupted_repacking_leaves_no_list_of_mixed_shards(
     monkeypatch.setattr(make_shards, "write_shards", killed)
     assert command.run(make_shards.main, [*arguments, "--utterances-per-shard", "1"]) == 130
     assert not (tmp_path / "shards/shards.list").exists()
+
+
+def test_an_interrupted_make_shard_list_leaves_no_list_of_mixed_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, shards = write_data_dir(tmp_path / "data", 4), tmp_path / "shards"
+
+    def make(text: Path) -> None:
+        make_shard_list(data / "wav.scp", text, shards, shards / "shards.list", ShardOptions(), None, 1)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    make(data / "text")
+    with pytest.raises(DataError):
+        make(tmp_path / "mistyped")
+    assert (shards / "shards.list").exists()
+    monkeypatch.setattr(wenet_lists, "write_shards", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make(data / "text")
+    assert not (shards / "shards.list").exists()
 
 
 def test_a_list_of_which_some_lines_tell_their_length_can_be_indexed(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ Options, with their defaults in brackets; paths are relative to where you stand:
   --jobs N               processes that make data in stages 0 and 2 [$jobs, the cores found]
   --seed N               of the smoke corpus and of training [$seed]
   --smoke-hours H        training hours of the smoke corpus [$smoke_hours]
-  --set \"K=V ...\"        settings that override the configuration, such as \"training.max_epochs=3\" [$set]
+  --set \"K=V ...\"        settings that override the configuration in stages 2 to 4, such as \"training.max_epochs=3\" [$set]
   --set-up true|false    make or update .venv first, as run.sh in the project's root has it [$set_up]
   --config FILE          shell file of such options, read before the others []"
 . "$recipe/../../tools/parse_options.sh"
@@ -143,6 +143,8 @@ read -ra chunks <<<"$decode_chunks"
 read -ra latency_chunks <<<"$eval_chunks"
 read -ra histories <<<"$eval_left_chunks"
 read -ra settings <<<"$set"
+overrides=()
+for setting in "${settings[@]}"; do overrides+=(--set "$setting"); done
 read -ra lm_files <<<"$lm_text"
 lm_texts=()
 for file in "${lm_files[@]}"; do
@@ -195,14 +197,14 @@ combine() { # combine <target> <parts...>: puts their directories together, if t
 stage_2() { # CMVN
   needs "$train/wav.scp" 1
   logged stage2 python3 -m wenet_lite.bin.compute_cmvn --data-dir "$train" --config "$train_config" \
-    --output "$train/global_cmvn" --jobs "$jobs"
+    --output "$train/global_cmvn" --jobs "$jobs" "${overrides[@]}"
 }
 
 stage_3() { # BPE model and lists
   local name maker
   for name in "${sets[@]}"; do needs "$name/text" 1; done
   logged stage3_bpe python3 -m wenet_lite.bin.train_bpe --text "$train/text" --vocab-size "$nbpe" \
-    --model-type "$bpe_type" --config "$train_config" --output-dir "$lang"
+    --model-type "$bpe_type" --config "$train_config" --output-dir "$lang" "${overrides[@]}"
   for name in "${sets[@]}"; do
     if [[ $data_type == raw ]]; then
       maker=(make_list --output "$name/data.list")
@@ -216,12 +218,11 @@ stage_3() { # BPE model and lists
 
 stage_4() { # training
   needs "$train/global_cmvn" 2
-  local file options=(--set "seed=$seed") setting
+  local file options=(--set "seed=$seed" "${overrides[@]}")
   for file in "$(list_of "$train")" "$(list_of "$dev")" "$lang/units.txt"; do needs "$file" 3; done
   if [[ -n $init_from ]]; then options+=(--init-from "$init_from"); fi
   if $init_partial; then options+=(--init-partial); fi
   if $allow_config_change; then options+=(--allow-config-change); fi
-  for setting in "${settings[@]}"; do options+=(--set "$setting"); done
   computing stage4 wenet_lite.bin.train --config "$train_config" \
     --train-data "$(list_of "$train")" --dev-data "$(list_of "$dev")" --lang-dir "$lang" --cmvn "$train/global_cmvn" \
     --exp-dir "$exp" "${options[@]}"

@@ -6,8 +6,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from recipe_copy import environment, run_recipe
+
+from wenet_lite.config import load_yaml
+from wenet_lite.features.cmvn import read_cmvn
+from wenet_lite.text.rules import load_rules
 
 
 def complaint(recipe: Path, *options: str, **arguments: object) -> str:
@@ -130,6 +136,26 @@ def test_the_weights_to_start_from_are_handed_to_training(recipe: Path, tmp_path
     complaint(recipe, *options, "--init-partial", "true", "--allow-config-change", "true", cwd=tmp_path)
     command = (recipe / "exp/smoke_smoke/log/stage4.log").read_text().splitlines()[0]
     assert f" --init-from {tmp_path}/base.pt --init-partial --allow-config-change" in command
+
+
+def test_settings_reach_statistics_units_and_training(recipe: Path) -> None:
+    """Those of training alone are no mistake in the stages before it."""
+    for name, frequency in (("smoke_train", 500), ("smoke_dev", 700)):
+        folder = recipe / "data" / name
+        folder.mkdir(parents=True)
+        soundfile.write(folder / "a.wav", np.sin(np.arange(16000) * frequency / 2500), 16000)
+        tables = {"wav.scp": f"a-1 {folder}/a.wav", "text": "a-1 GO ON", "utt2spk": "a-1 a", "spk2utt": "a a-1"}
+        for table, line in tables.items():
+            (folder / table).write_text(f"{line}\n")
+    (recipe / "data/smoke_test").symlink_to("smoke_dev")
+    settings = "text.case=lower features.num_mel_bins=40 training.max_updates=1 batch.micro_batches_per_update=1"
+    options = ("--stage", "2", "--stop-stage", "4", "--num-gpus", "0", "--nproc", "1", "--nbpe", "8", "--jobs", "1")
+    result = run_recipe(recipe, *options, "--set", settings)
+    assert result.returncode == 0, result.stderr
+    assert len(read_cmvn(recipe / "data/smoke_train/global_cmvn").total) == 40
+    assert load_rules(recipe / "data/lang_smoke_train_bpe8").case == "lower"
+    trained = load_yaml(recipe / "exp/smoke_smoke/train.yaml")
+    assert (trained["text"]["case"], trained["features"]["num_mel_bins"]) == ("lower", 40)
 
 
 def test_gpus_that_are_not_there_end_a_stage_before_it_makes_anything(recipe: Path) -> None:

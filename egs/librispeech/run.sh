@@ -30,7 +30,7 @@ lm_order=3
 num_gpus=-1
 nproc=
 jobs=$cores
-seed=777
+seed=
 smoke_hours=3.2
 set=
 set_up=false
@@ -64,7 +64,7 @@ Options, with their defaults in brackets; paths are relative to where you stand:
   --num-gpus N           GPUs to train and decode on, -1 for all found, 0 for none [$num_gpus]
   --nproc N              training processes where there is no GPU [the corpus's own, or 1]
   --jobs N               processes that make data in stages 0 and 2 [$jobs, the cores found]
-  --seed N               of the smoke corpus and of training [$seed]
+  --seed N               of training, and of the smoke corpus [the configuration's, and 777]
   --smoke-hours H        training hours of the smoke corpus [$smoke_hours]
   --set \"K=V ...\"        settings that override the configuration in stages 2 to 4, such as \"training.max_epochs=3\" [$set]
   --set-up true|false    make or update .venv first, as run.sh in the project's root has it [$set_up]
@@ -117,7 +117,8 @@ combined() { # combined <set> <parts...>: the directory of one part, or of sever
 
 # Settings: the corpus's file has those that the options leave open.
 (($# == 0)) || die "unexpected argument '$1' (see --help)"
-at_least 0 stage stop_stage seed
+at_least 0 stage stop_stage
+[[ -z $seed ]] || at_least 0 seed
 at_least -1 num_gpus left_chunks
 at_least 1 jobs lm_order
 ((stage <= 8)) || die "there is no stage $stage; the last is 8"
@@ -165,7 +166,7 @@ stage_0() { # the corpus
   local part
   if [[ $corpus == smoke ]]; then
     logged stage0 python3 local/synthesize_smoke.py --output-dir "$datadir" --hours "$smoke_hours" \
-      --seed "$seed" --jobs "$jobs"
+      --seed "${seed:-777}" --jobs "$jobs"
     return
   fi
   for part in "${parts[@]}"; do
@@ -218,7 +219,7 @@ stage_3() { # BPE model and lists
 
 stage_4() { # training
   needs "$train/global_cmvn" 2
-  local file options=(--set "seed=$seed" "${overrides[@]}")
+  local file options=(${seed:+--set "seed=$seed"} "${overrides[@]}")
   for file in "$(list_of "$train")" "$(list_of "$dev")" "$lang/units.txt"; do needs "$file" 3; done
   if [[ -n $init_from ]]; then options+=(--init-from "$init_from"); fi
   if $init_partial; then options+=(--init-partial); fi

@@ -126,16 +126,31 @@ def test_paths_are_relative_to_where_the_caller_stands(recipe: Path, tmp_path: P
     assert "dev-clean-2" in complaint(recipe, *options, "--config", "options.sh", cwd=tmp_path)
 
 
-def test_the_weights_to_start_from_are_handed_to_training(recipe: Path, tmp_path: Path) -> None:
+def fill_for_training(recipe: Path) -> None:
+    """What stage 4 needs, in empty files, at which training stops."""
     lists = ("smoke_train/global_cmvn", "smoke_train/data.list", "smoke_dev/data.list")
-    for name in (*lists, "lang_smoke_train_bpe29/units.txt"):  # empty ones, at which training stops
+    for name in (*lists, "lang_smoke_train_bpe29/units.txt"):
         (recipe / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         (recipe / "data" / name).touch()
+
+
+def test_the_weights_to_start_from_are_handed_to_training(recipe: Path, tmp_path: Path) -> None:
+    fill_for_training(recipe)
     (tmp_path / "base.pt").touch()
     options = ("--stage", "4", "--stop-stage", "4", "--num-gpus", "0", "--nproc", "1", "--init-from", "base.pt")
     complaint(recipe, *options, "--init-partial", "true", "--allow-config-change", "true", cwd=tmp_path)
     command = (recipe / "exp/smoke_smoke/log/stage4.log").read_text().splitlines()[0]
     assert f" --init-from {tmp_path}/base.pt --init-partial --allow-config-change" in command
+
+
+def test_the_seed_is_the_configurations_unless_one_is_given(recipe: Path) -> None:
+    fill_for_training(recipe)
+    options = ("--stage", "4", "--stop-stage", "4", "--num-gpus", "0", "--nproc", "1", "--set", "training.max_epochs=3")
+    for seed, settings in (([], "--set"), (["--seed", "5"], "--set seed=5 --set")):
+        complaint(recipe, *options, *seed)
+        command = (recipe / "exp/smoke_smoke/log/stage4.log").read_text().splitlines()[0]
+        assert f"/smoke_smoke {settings} training.max_epochs=3" in command
+    assert complaint(recipe, *options, "--seed", "-1").endswith("--seed takes a whole number from 0, not '-1'")
 
 
 def test_settings_reach_statistics_units_and_training(recipe: Path) -> None:

@@ -289,7 +289,7 @@ decode() { # decode <log> "<modes>" <options...>: every test set, whole and in c
         --data "$(list_of "$data")" --result-dir "$exp/decode_$name" --modes "${searches[@]}" \
         --chunk-size "$chunk" --left-chunks "$left_chunks" "${@:3}"
     done
-    logged "$1_${name}_score" local/score.sh "$data" "$exp/decode_$name" "$lang"
+    logged "$1_${name}_score" local/score.sh "$data" "$exp/decode_$name" "$exp"
   done
   logged "$1_report" python3 -m wenet_lite.bin.report --exp-dir "$exp"
 }
@@ -317,7 +317,7 @@ stage_8() { # a language model, its weights, and decoding with it
   if without_gpu; then device=(--device cpu); fi
   if ((${#lm_texts[@]})); then texts=(--plain-text "${lm_texts[@]}"); fi
   mkdir -p "$lm"
-  logged stage8_train python3 -m wenet_lite.bin.train_lm --text "$train/text" "${texts[@]}" --rules "$lang" \
+  logged stage8_train python3 -m wenet_lite.bin.train_lm --text "$train/text" "${texts[@]}" --rules "$exp" \
     --order "$lm_order" --output "$lm/lm.arpa.gz" --dev-text "$dev/text"
   logged stage8_tune python3 -m wenet_lite.bin.tune_lm --exp-dir "$exp" --checkpoint "$average" \
     --data "$(list_of "$dev")" --lm "$lm/lm.arpa.gz" --output "$lm/weights.json" "${device[@]}"

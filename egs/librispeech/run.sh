@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The recipe: from speech to a scored, exported, streaming model, stage by stage.
 set -euo pipefail
-recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+recipe=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$recipe/path.sh"
 caller=$PWD
 arguments=("$@")
@@ -124,7 +124,7 @@ at_least 1 jobs lm_order
 ((stage <= 8)) || die "there is no stage $stage; the last is 8"
 ((stop_stage >= stage)) || die "--stop-stage $stop_stage comes before --stage $stage"
 [[ -n $corpus && -f corpora/$corpus.sh ]] ||
-  die "unknown corpus '$corpus'; known: $(cd corpora && echo *.sh | sed 's/\.sh//g')"
+  die "unknown corpus '$corpus'; known: $(cd "$recipe/corpora" && echo *.sh | sed 's/\.sh//g')"
 if [[ -n $datadir ]]; then datadir=$(from_caller "$datadir"); else datadir=$recipe/corpus; fi
 given_config=$train_config given_nbpe=$nbpe given_average_num=$average_num given_nproc=$nproc
 nproc=1

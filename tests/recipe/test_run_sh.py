@@ -193,6 +193,17 @@ def test_the_root_script_hands_its_options_on(recipe: Path, tmp_path: Path) -> N
     )
 
 
+def test_the_shells_search_path_for_folders_is_not_followed(recipe: Path, tmp_path: Path) -> None:
+    """With CDPATH, cd prints where it went, and may go to a folder of the same name elsewhere."""
+    project = recipe.parents[1]
+    (tmp_path / "other/egs/librispeech").mkdir(parents=True)
+    command = ["bash", "egs/librispeech/run.sh", "--corpus", "none"]
+    for folders in (".", str(tmp_path / "other")):
+        variables = {**environment(), "CDPATH": folders}
+        result = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, check=False)
+        assert result.stderr == "run.sh: unknown corpus 'none'; known: clean100 full960 mini smoke\n"
+
+
 def test_stand_ins_are_taken_where_the_official_dev_set_is_absent(recipe: Path, tmp_path: Path) -> None:
     for part in ("train-clean-5", "dev-mini"):
         (tmp_path / "LibriSpeech" / part).mkdir(parents=True)

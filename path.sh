@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by every script: C locale (Kaldi's sort order), UTF-8 for Python, tools and environment on the PATH.
-WENET_LITE_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+WENET_LITE_ROOT=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export WENET_LITE_ROOT
 export LC_ALL=C PYTHONIOENCODING=UTF-8 PYTHONUTF8=1
 export PYTHONPATH=$WENET_LITE_ROOT${PYTHONPATH:+:$PYTHONPATH}

@@ -2,7 +2,7 @@
 # Sets the environment up, then runs the tests: bash tests/run.sh [--all] [pytest options]
 #   --all   the long tests too, and the linters first
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=../path.sh
 . ./path.sh
 # shellcheck source=../tools/setup_env.sh

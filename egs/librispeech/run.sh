@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The recipe: from speech to a scored, exported, streaming model, stage by stage.
 set -euo pipefail
-recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+recipe=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$recipe/path.sh"
 caller=$PWD
 arguments=("$@")
@@ -30,7 +30,7 @@ lm_order=3
 num_gpus=-1
 nproc=
 jobs=$cores
-seed=777
+seed=
 smoke_hours=3.2
 set=
 set_up=false
@@ -64,9 +64,9 @@ Options, with their defaults in brackets; paths are relative to where you stand:
   --num-gpus N           GPUs to train and decode on, -1 for all found, 0 for none [$num_gpus]
   --nproc N              training processes where there is no GPU [the corpus's own, or 1]
   --jobs N               processes that make data in stages 0 and 2 [$jobs, the cores found]
-  --seed N               of the smoke corpus and of training [$seed]
+  --seed N               of training, and of the smoke corpus [the configuration's, and 777]
   --smoke-hours H        training hours of the smoke corpus [$smoke_hours]
-  --set \"K=V ...\"        settings that override the configuration, such as \"training.max_epochs=3\" [$set]
+  --set \"K=V ...\"        settings that override the configuration in stages 2 to 4, such as \"training.max_epochs=3\" [$set]
   --set-up true|false    make or update .venv first, as run.sh in the project's root has it [$set_up]
   --config FILE          shell file of such options, read before the others []"
 . "$recipe/../../tools/parse_options.sh"
@@ -117,13 +117,14 @@ combined() { # combined <set> <parts...>: the directory of one part, or of sever
 
 # Settings: the corpus's file has those that the options leave open.
 (($# == 0)) || die "unexpected argument '$1' (see --help)"
-at_least 0 stage stop_stage seed
+at_least 0 stage stop_stage
+[[ -z $seed ]] || at_least 0 seed
 at_least -1 num_gpus left_chunks
 at_least 1 jobs lm_order
 ((stage <= 8)) || die "there is no stage $stage; the last is 8"
 ((stop_stage >= stage)) || die "--stop-stage $stop_stage comes before --stage $stage"
 [[ -n $corpus && -f corpora/$corpus.sh ]] ||
-  die "unknown corpus '$corpus'; known: $(cd corpora && echo *.sh | sed 's/\.sh//g')"
+  die "unknown corpus '$corpus'; known: $(cd "$recipe/corpora" && echo *.sh | sed 's/\.sh//g')"
 if [[ -n $datadir ]]; then datadir=$(from_caller "$datadir"); else datadir=$recipe/corpus; fi
 given_config=$train_config given_nbpe=$nbpe given_average_num=$average_num given_nproc=$nproc
 nproc=1
@@ -143,6 +144,8 @@ read -ra chunks <<<"$decode_chunks"
 read -ra latency_chunks <<<"$eval_chunks"
 read -ra histories <<<"$eval_left_chunks"
 read -ra settings <<<"$set"
+overrides=()
+for setting in "${settings[@]}"; do overrides+=(--set "$setting"); done
 read -ra lm_files <<<"$lm_text"
 lm_texts=()
 for file in "${lm_files[@]}"; do
@@ -163,7 +166,7 @@ stage_0() { # the corpus
   local part
   if [[ $corpus == smoke ]]; then
     logged stage0 python3 local/synthesize_smoke.py --output-dir "$datadir" --hours "$smoke_hours" \
-      --seed "$seed" --jobs "$jobs"
+      --seed "${seed:-777}" --jobs "$jobs"
     return
   fi
   for part in "${parts[@]}"; do
@@ -195,14 +198,14 @@ combine() { # combine <target> <parts...>: puts their directories together, if t
 stage_2() { # CMVN
   needs "$train/wav.scp" 1
   logged stage2 python3 -m wenet_lite.bin.compute_cmvn --data-dir "$train" --config "$train_config" \
-    --output "$train/global_cmvn" --jobs "$jobs"
+    --output "$train/global_cmvn" --jobs "$jobs" "${overrides[@]}"
 }
 
 stage_3() { # BPE model and lists
   local name maker
   for name in "${sets[@]}"; do needs "$name/text" 1; done
   logged stage3_bpe python3 -m wenet_lite.bin.train_bpe --text "$train/text" --vocab-size "$nbpe" \
-    --model-type "$bpe_type" --config "$train_config" --output-dir "$lang"
+    --model-type "$bpe_type" --config "$train_config" --output-dir "$lang" "${overrides[@]}"
   for name in "${sets[@]}"; do
     if [[ $data_type == raw ]]; then
       maker=(make_list --output "$name/data.list")
@@ -216,12 +219,11 @@ stage_3() { # BPE model and lists
 
 stage_4() { # training
   needs "$train/global_cmvn" 2
-  local file options=(--set "seed=$seed") setting
+  local file options=(${seed:+--set "seed=$seed"} "${overrides[@]}")
   for file in "$(list_of "$train")" "$(list_of "$dev")" "$lang/units.txt"; do needs "$file" 3; done
   if [[ -n $init_from ]]; then options+=(--init-from "$init_from"); fi
   if $init_partial; then options+=(--init-partial); fi
   if $allow_config_change; then options+=(--allow-config-change); fi
-  for setting in "${settings[@]}"; do options+=(--set "$setting"); done
   computing stage4 wenet_lite.bin.train --config "$train_config" \
     --train-data "$(list_of "$train")" --dev-data "$(list_of "$dev")" --lang-dir "$lang" --cmvn "$train/global_cmvn" \
     --exp-dir "$exp" "${options[@]}"
@@ -288,7 +290,7 @@ decode() { # decode <log> "<modes>" <options...>: every test set, whole and in c
       computing "$1_${name}_chunk$chunk" wenet_lite.bin.recognize --exp-dir "$exp" --checkpoint "$average" \
         --data "$(list_of "$data")" --result-dir "$exp/decode_$name" --modes "${searches[@]}" "${context[@]}" "${@:3}"
     done
-    logged "$1_${name}_score" local/score.sh "$data" "$exp/decode_$name" "$lang"
+    logged "$1_${name}_score" local/score.sh "$data" "$exp/decode_$name" "$exp"
   done
   logged "$1_report" python3 -m wenet_lite.bin.report --exp-dir "$exp"
 }
@@ -316,7 +318,7 @@ stage_8() { # a language model, its weights, and decoding with it
   if without_gpu; then device=(--device cpu); fi
   if ((${#lm_texts[@]})); then texts=(--plain-text "${lm_texts[@]}"); fi
   mkdir -p "$lm"
-  logged stage8_train python3 -m wenet_lite.bin.train_lm --text "$train/text" "${texts[@]}" --rules "$lang" \
+  logged stage8_train python3 -m wenet_lite.bin.train_lm --text "$train/text" "${texts[@]}" --rules "$exp" \
     --order "$lm_order" --output "$lm/lm.arpa.gz" --dev-text "$dev/text"
   logged stage8_tune python3 -m wenet_lite.bin.tune_lm --exp-dir "$exp" --checkpoint "$average" \
     --data "$(list_of "$dev")" --lm "$lm/lm.arpa.gz" --output "$lm/weights.json" "${device[@]}"

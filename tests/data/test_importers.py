@@ -568,6 +568,9 @@ def test_quotes_can_be_characters(tmp_path: Path) -> None:
     (tmp_path / "cv.tsv").write_text('path\tsentence\na.mp3\t"Well" he said\nb.mp3\t"open\n')
     made = imported("csv", "--quotes", "none", tmp_path / "cv.tsv", tmp_path / "data")
     assert made["text"] == {"a": '"Well" he said', "b": '"open'}
+    audio(tmp_path / "hf", "a.mp3", "b.mp3")
+    (tmp_path / "hf/metadata.csv").write_text('file_name,sentence\na.mp3,"Well" he said\nb.mp3,"open\n')
+    assert imported("hf", "--quotes", "none", tmp_path / "hf", tmp_path / "of_hf")["text"] == made["text"]
 
 
 def test_the_tool_starts_without_numpy_in_a_fraction_of_a_second(tmp_path: Path) -> None:

@@ -302,6 +302,17 @@ def test_what_fix_cannot_mend_is_left_untouched(data_dir: Path, breakage: Callab
     assert snapshot(data_dir) == before
 
 
+def test_a_link_to_a_directory_elsewhere_stays_a_link(data_dir: Path, tmp_path: Path) -> None:
+    disk, link = tmp_path / "disk", tmp_path / "linked" / "train"
+    for folder in (disk, link.parent):
+        folder.mkdir()
+    link.symlink_to(disk / "train")
+    for number in (6, 2, 4):
+        subset(data_dir, number, link, kaldi_subset.first)
+        assert link.is_symlink() and len(read_table(disk / "train/utt2spk")) == number
+        assert [entry.name for folder in (disk, link.parent) for entry in folder.iterdir()] == ["train", "train"]
+
+
 # subset
 
 CHOICES = [

@@ -15,9 +15,13 @@ from toy import Toy
 
 from wenet_lite.bin import command, compute_cmvn, make_list, make_shards, train
 from wenet_lite.config import load_yaml
+from wenet_lite.data import wenet_lists
 from wenet_lite.data.audio import audio_info, read_audio
 from wenet_lite.data.audio_source import AudioCommand
+from wenet_lite.data.indexing import make_index
 from wenet_lite.data.manifest import read_manifest
+from wenet_lite.data.shards import ShardOptions
+from wenet_lite.data.wenet_lists import make_shard_list
 from wenet_lite.errors import AudioError, DataError
 from wenet_lite.text.lang_dir import make_lang_dir
 from wenet_lite.text.rules import TextRules
@@ -74,16 +78,37 @@ def test_commands_do_not_eat_standard_input(monkeypatch: pytest.MonkeyPatch, tmp
     assert len(read_audio(AudioCommand(f"cat > /dev/null; cat {tmp_path}/a.wav"))[0]) == 1600
 
 
-def test_flac_that_does_not_tell_its_length_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "piped.flac"
-    soundfile.write(path, noise(1.0), 16000)
-    content = bytearray(path.read_bytes())
+def flac_without_length() -> bytes:
+    """As flac and ffmpeg write it to a pipe."""
+    stream = io.BytesIO()
+    soundfile.write(stream, noise(1.0), 16000, format="FLAC")
+    content = bytearray(stream.getvalue())
     content[21] &= 0xF0  # the 36 bits of STREAMINFO that count samples
     content[22:26] = bytes(4)
-    path.write_bytes(content)
+    return bytes(content)
+
+
+def test_flac_that_does_not_tell_its_length_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "piped.flac"
+    path.write_bytes(flac_without_length())
     for read in (audio_info, read_audio):
         with pytest.raises(AudioError, match="does not tell its length"):
             read(path)
+
+
+def test_flac_that_does_not_tell_its_length_is_left_out_of_a_shard(tmp_path: Path) -> None:
+    piped, whole = flac_without_length(), io.BytesIO()
+    soundfile.write(whole, noise(0.5), 16000, format="FLAC")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name, content in (("u1.txt", b"GO"), ("u1.flac", piped), ("u2.txt", b"ON"), ("u2.flac", whole.getvalue())):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    (tmp_path / "shards.list").write_text("a.tar\n")
+    num_utterances, failed = make_index(tmp_path / "shards.list", 1)
+    reason = f"{tmp_path}/a.tar[u1]: does not tell its length (write it to a file, or as WAV)"
+    assert (num_utterances, failed) == (2, {"u1": reason})
+    assert [utterance.key for utterance in read_manifest(tmp_path / "shards.list")] == ["u2"]
 
 
 def test_keys_that_are_not_ascii_are_found_in_any_tar(tmp_path: Path) -> None:
@@ -114,6 +139,27 @@ def test_an_interrupted_repacking_leaves_no_list_of_mixed_shards(
     monkeypatch.setattr(make_shards, "write_shards", killed)
     assert command.run(make_shards.main, [*arguments, "--utterances-per-shard", "1"]) == 130
     assert not (tmp_path / "shards/shards.list").exists()
+
+
+def test_an_interrupted_make_shard_list_leaves_no_list_of_mixed_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, shards = write_data_dir(tmp_path / "data", 4), tmp_path / "shards"
+
+    def make(text: Path) -> None:
+        make_shard_list(data / "wav.scp", text, shards, shards / "shards.list", ShardOptions(), None, 1)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    make(data / "text")
+    with pytest.raises(DataError):
+        make(tmp_path / "mistyped")
+    assert (shards / "shards.list").exists()
+    monkeypatch.setattr(wenet_lists, "write_shards", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make(data / "text")
+    assert not (shards / "shards.list").exists()
 
 
 def test_a_list_of_which_some_lines_tell_their_length_can_be_indexed(tmp_path: Path) -> None:

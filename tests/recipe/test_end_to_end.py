@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -90,12 +91,15 @@ def test_a_killed_training_went_on_to_the_last_update(finished: Path) -> None:
 
 def test_a_stage_can_be_run_again(finished: Path) -> None:
     text = finished / "exp/smoke_smoke/decode_smoke_test/attention_rescoring/text"
-    before = text.read_bytes()
+    before = text.read_bytes(), text.with_name("wer").read_bytes()
     text.unlink()
+    shutil.rmtree(finished / "data/lang_smoke_train_bpe29")  # the run has its own units and text rules
     options = ("--stage", "6", "--stop-stage", "6", "--decode-modes", "attention_rescoring", "--decode-chunks", "-1")
     result = run_recipe(finished, *MINIATURE, *options)
     assert result.returncode == 0, result.stderr
-    assert text.read_bytes() == before
+    assert (text.read_bytes(), text.with_name("wer").read_bytes()) == before
+    lm = (finished / "exp/smoke_smoke/log/stage8_train.log").read_text()
+    assert " --rules exp/smoke_smoke " in lm.splitlines()[0]
     for stage in ("1", "2", "3", "5"):
         result = run_recipe(finished, *MINIATURE, "--stage", stage, "--stop-stage", stage)
         assert result.returncode == 0, result.stderr

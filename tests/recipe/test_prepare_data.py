@@ -85,6 +85,16 @@ def test_twice_gives_the_same_bytes_and_nothing_stale(part: Path, tmp_path: Path
     assert tables(data_dir) == first
 
 
+def test_a_link_to_a_folder_elsewhere_stays_a_link(part: Path, tmp_path: Path) -> None:
+    disk, data_dir = tmp_path / "disk", tmp_path / "data" / "train"
+    data_dir.parent.mkdir()
+    data_dir.symlink_to(disk / "train")
+    for _ in range(2):
+        assert prepare(part, data_dir) == 0
+        assert data_dir.is_symlink() and set(tables(disk / "train")) == TABLES
+        assert [entry.name for folder in (disk, data_dir.parent) for entry in folder.iterdir()] == ["train", "train"]
+
+
 def test_without_speakers_txt_there_is_no_spk2gender(part: Path, tmp_path: Path) -> None:
     (part.parent / "SPEAKERS.TXT").unlink()
     assert prepare(part, tmp_path / "data") == 0

@@ -6,8 +6,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from recipe_copy import environment, run_recipe
+
+from wenet_lite.config import load_yaml
+from wenet_lite.features.cmvn import read_cmvn
+from wenet_lite.text.rules import load_rules
 
 
 def complaint(recipe: Path, *options: str, **arguments: object) -> str:
@@ -120,16 +126,51 @@ def test_paths_are_relative_to_where_the_caller_stands(recipe: Path, tmp_path: P
     assert "dev-clean-2" in complaint(recipe, *options, "--config", "options.sh", cwd=tmp_path)
 
 
-def test_the_weights_to_start_from_are_handed_to_training(recipe: Path, tmp_path: Path) -> None:
+def fill_for_training(recipe: Path) -> None:
+    """What stage 4 needs, in empty files, at which training stops."""
     lists = ("smoke_train/global_cmvn", "smoke_train/data.list", "smoke_dev/data.list")
-    for name in (*lists, "lang_smoke_train_bpe29/units.txt"):  # empty ones, at which training stops
+    for name in (*lists, "lang_smoke_train_bpe29/units.txt"):
         (recipe / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         (recipe / "data" / name).touch()
+
+
+def test_the_weights_to_start_from_are_handed_to_training(recipe: Path, tmp_path: Path) -> None:
+    fill_for_training(recipe)
     (tmp_path / "base.pt").touch()
     options = ("--stage", "4", "--stop-stage", "4", "--num-gpus", "0", "--nproc", "1", "--init-from", "base.pt")
     complaint(recipe, *options, "--init-partial", "true", "--allow-config-change", "true", cwd=tmp_path)
     command = (recipe / "exp/smoke_smoke/log/stage4.log").read_text().splitlines()[0]
     assert f" --init-from {tmp_path}/base.pt --init-partial --allow-config-change" in command
+
+
+def test_the_seed_is_the_configurations_unless_one_is_given(recipe: Path) -> None:
+    fill_for_training(recipe)
+    options = ("--stage", "4", "--stop-stage", "4", "--num-gpus", "0", "--nproc", "1", "--set", "training.max_epochs=3")
+    for seed, settings in (([], "--set"), (["--seed", "5"], "--set seed=5 --set")):
+        complaint(recipe, *options, *seed)
+        command = (recipe / "exp/smoke_smoke/log/stage4.log").read_text().splitlines()[0]
+        assert f"/smoke_smoke {settings} training.max_epochs=3" in command
+    assert complaint(recipe, *options, "--seed", "-1").endswith("--seed takes a whole number from 0, not '-1'")
+
+
+def test_settings_reach_statistics_units_and_training(recipe: Path) -> None:
+    """Those of training alone are no mistake in the stages before it."""
+    for name, frequency in (("smoke_train", 500), ("smoke_dev", 700)):
+        folder = recipe / "data" / name
+        folder.mkdir(parents=True)
+        soundfile.write(folder / "a.wav", np.sin(np.arange(16000) * frequency / 2500), 16000)
+        tables = {"wav.scp": f"a-1 {folder}/a.wav", "text": "a-1 GO ON", "utt2spk": "a-1 a", "spk2utt": "a a-1"}
+        for table, line in tables.items():
+            (folder / table).write_text(f"{line}\n")
+    (recipe / "data/smoke_test").symlink_to("smoke_dev")
+    settings = "text.case=lower features.num_mel_bins=40 training.max_updates=1 batch.micro_batches_per_update=1"
+    options = ("--stage", "2", "--stop-stage", "4", "--num-gpus", "0", "--nproc", "1", "--nbpe", "8", "--jobs", "1")
+    result = run_recipe(recipe, *options, "--set", settings)
+    assert result.returncode == 0, result.stderr
+    assert len(read_cmvn(recipe / "data/smoke_train/global_cmvn").total) == 40
+    assert load_rules(recipe / "data/lang_smoke_train_bpe8").case == "lower"
+    trained = load_yaml(recipe / "exp/smoke_smoke/train.yaml")
+    assert (trained["text"]["case"], trained["features"]["num_mel_bins"]) == ("lower", 40)
 
 
 def test_gpus_that_are_not_there_end_a_stage_before_it_makes_anything(recipe: Path) -> None:
@@ -150,6 +191,17 @@ def test_the_root_script_hands_its_options_on(recipe: Path, tmp_path: Path) -> N
         f"run.sh: stage 1 needs {tmp_path}/here/LibriSpeech/smoke-dev, which stage 0 makes: "
         "bash run.sh --stage 0 --stop-stage 0 --datadir here\n"
     )
+
+
+def test_the_shells_search_path_for_folders_is_not_followed(recipe: Path, tmp_path: Path) -> None:
+    """With CDPATH, cd prints where it went, and may go to a folder of the same name elsewhere."""
+    project = recipe.parents[1]
+    (tmp_path / "other/egs/librispeech").mkdir(parents=True)
+    command = ["bash", "egs/librispeech/run.sh", "--corpus", "none"]
+    for folders in (".", str(tmp_path / "other")):
+        variables = {**environment(), "CDPATH": folders}
+        result = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, check=False)
+        assert result.stderr == "run.sh: unknown corpus 'none'; known: clean100 full960 mini smoke\n"
 
 
 def test_stand_ins_are_taken_where_the_official_dev_set_is_absent(recipe: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wenet_lite.errors import DataError
-from wenet_lite.text.lang_dir import make_lang_dir
+from wenet_lite.text.lang_dir import ModelType, make_lang_dir
 from wenet_lite.text.rules import TextRules
 from wenet_lite.text.tokenizer import Tokenizer, copy_lang_files, load_tokenizer, read_units, separate_words
 
@@ -93,6 +93,13 @@ def test_chinese_characters_are_units_between_the_pieces_of_other_words(tmp_path
     the, fox = tokenizer.split("THE"), tokenizer.split("FOX")
     assert tokenizer.split("你好 THE 世FOX") == ["你", "好", *the, "世", *fox]
     assert tokenizer.decode(tokenizer.encode("THE 你好世界")) == "THE你好世界"
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_a_text_of_chinese_characters_alone_wants_no_sentencepiece(tmp_path: Path, kind: ModelType) -> None:
+    with pytest.raises(DataError, match=r"all Chinese characters.*\(--model-type char\)"):
+        make_lang_dir(["你好 世界", "今天天气"], TextRules(split_han=True), 10, kind, tmp_path / "lang")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_by_other_rules_sentencepiece_has_a_lone_chinese_character_too(tmp_path: Path) -> None:

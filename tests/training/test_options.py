@@ -95,6 +95,16 @@ def test_the_moving_average_is_measured_kept_and_shipped(toy: Toy, tmp_path: Pat
         average.main(["--exp-dir", str(tmp_path / "without"), "--mode", "ema", "--output", str(output)])
 
 
+@pytest.mark.parametrize("options", [("--num", "10"), ("--by", "loss"), ("--updates", "1", "9")])
+def test_a_moving_average_is_of_no_chosen_checkpoints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit):
+        average.main(["--exp-dir", str(tmp_path), "--mode", "ema", "--output", str(tmp_path / "ema.pt"), *options])
+    line = "average: --mode ema takes the newest checkpoint's moving average: leave"
+    assert capsys.readouterr().err == f"{line} {options[0]} out (see --help)\n"
+
+
 def test_checkpoints_are_averaged_by_range_and_by_wer(toy: Toy, tmp_path: Path) -> None:
     trained(toy, tmp_path, "training.max_epochs=4", "training.best_by=wer")
     all_of_them = list_checkpoints(tmp_path / "checkpoints")

@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command.Parser(prog="compute_cmvn", description=__doc__)
     parser.add_argument("--data-dir", required=True, help="Kaldi data directory; its wav.scp and segments are read")
     parser.add_argument("--config", required=True, help="experiment YAML; its features section is used")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")
     parser.add_argument("--output", required=True, help="file to write")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: %(default)s)")
     parser.add_argument("--max-bad-fraction", type=float, default=0.01, help="unreadable utterances (%(default)s)")
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.features.cmvn import write_cmvn
     from wenet_lite.features.statistics import compute_cmvn
 
-    config = read_experiment(args.config)
+    config = read_experiment(args.config, args.set)
     spans = [(_source(wav, args), start, end) for wav, start, end in read_spans(args.data_dir).values()]
     with process_group(torch.device("cpu")) as world:
         stats, failed = compute_cmvn(spans, config.features, args.jobs, world)

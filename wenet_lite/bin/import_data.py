@@ -58,12 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _read(args: argparse.Namespace) -> dict[str, tuple[Path, Iterable[SourceUtterance]]]:
     """Split -> where it is told of, and its utterances."""
     source: Path = args.source[0]
+    audio_dir, columns, quotes = args.audio_dir, args.columns, args.quotes == "csv"
     if args.format == "lhotse":
-        return {".": (source, lhotse_utterances(args.source, args.audio_dir or ""))}
+        return {".": (source, lhotse_utterances(args.source, audio_dir or ""))}
     if args.format == "hf":
         metadata = hf_splits(source)
-        return {split: (file, hf_utterances(file, args.audio_dir, args.columns)) for split, file in metadata.items()}
-    return {".": (source, csv_utterances(source, args.audio_dir, args.columns, quotes=args.quotes == "csv"))}
+        return {
+            split: (file, hf_utterances(file, audio_dir, columns, quotes=quotes)) for split, file in metadata.items()
+        }
+    return {".": (source, csv_utterances(source, audio_dir, columns, quotes=quotes))}
 
 
 def _columns(value: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from wenet_lite.bin import command
-from wenet_lite.config import from_dict, load_yaml
+from wenet_lite.config import apply_overrides, from_dict, load_yaml
 from wenet_lite.data.kaldi import read_table
 from wenet_lite.text.lang_dir import make_lang_dir
 from wenet_lite.text.rules import TextRules
@@ -23,10 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--model-type", choices=["unigram", "bpe", "char"], default="unigram", help="char: no model (%(default)s)"
     )
     parser.add_argument("--config", help="experiment YAML; its text section has the rules (default: upper case)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")
     parser.add_argument("--output-dir", required=True, help="lang directory to make")
     args = parser.parse_args(argv)
-    section = (load_yaml(args.config).get("text") or {}) if args.config else {}
-    rules = from_dict(TextRules, section, path=args.config, at="text")
+    tree = apply_overrides(load_yaml(args.config) if args.config else {}, args.set)
+    rules = from_dict(TextRules, tree.get("text") or {}, path=args.config, at="text")
     transcripts = list(read_table(args.text).values())
     count = make_lang_dir(transcripts, rules, args.vocab_size, args.model_type, args.output_dir)
     _LOG.info("%s: %d units", args.output_dir, count)

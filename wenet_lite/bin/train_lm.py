@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rules",
         type=Path,
-        help="lang directory: text rules, and what words are (text as it is)",
+        help="lang or run directory: text rules, and what words are (text as it is)",
     )
     parser.add_argument("--dev-text", help="Kaldi text file of which perplexity and unknown words are told")
     args = parser.parse_args(argv)

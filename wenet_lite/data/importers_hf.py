@@ -38,21 +38,25 @@ def hf_splits(folder: PathLike) -> dict[str, Path]:
 
 
 def hf_utterances(
-    metadata: PathLike, audio_dir: PathLike | None = None, columns: Mapping[str, str] | None = None
+    metadata: PathLike,
+    audio_dir: PathLike | None = None,
+    columns: Mapping[str, str] | None = None,
+    *,
+    quotes: bool = True,
 ) -> Iterator[SourceUtterance]:
     """The utterances of a metadata file.
 
     Args:
         metadata: metadata.csv or metadata.jsonl with `file_name` and a column for the text.
         audio_dir: what file names are relative to; by default the folder of the metadata.
-        columns: as for `csv_utterances`.
+        columns, quotes: as for `csv_utterances`.
     Raises:
         DataError: if the file cannot be read, or lacks a column.
     """
     path = Path(metadata)
     named = {"audio": "file_name", **(columns or {})}
     if path.suffix == ".csv":
-        return csv_utterances(path, audio_dir or path.parent, named)
+        return csv_utterances(path, audio_dir or path.parent, named, quotes=quotes)
     rows: list[Row] = [
         (line, {heading: _cell(value) for heading, value in record.items()}) for line, record in read_json_lines(path)
     ]

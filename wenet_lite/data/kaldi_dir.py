@@ -75,12 +75,12 @@ def select_utterances(tables: Mapping[str, Table], utterances: Container[str]) -
 
 
 def replace_dir(directory: PathLike, tables: Mapping[str, Table]) -> None:
-    """Make a directory anew with these tables; until all are written the old one stays.
+    """Make a directory anew with these tables; until all are written the old one stays. A link to one stays a link.
 
     Raises:
         DataError: if the old one holds files but no utt2spk: what is no data directory is not deleted.
     """
-    target = Path(directory)
+    target = Path(directory).resolve()
     if target.exists() and not (target / "utt2spk").is_file() and any(target.iterdir()):
         raise DataError("is not a data directory and not empty", path=directory, cure="remove it or choose another")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,10 @@ from typing import Any, BinaryIO, Literal
 import soundfile
 
 from wenet_lite.data.audio import read_audio, resample
-from wenet_lite.data.audio_source import SUFFIXES
+from wenet_lite.data.audio_source import SUFFIXES, TarMember
 from wenet_lite.data.kaldi import write_lines
 from wenet_lite.data.list_index import IndexHeader, file_sha256, index_path, write_index
+from wenet_lite.data.sound_file import known_length
 from wenet_lite.data.utterance import Utterance
 from wenet_lite.errors import AudioError, DataError
 
@@ -135,8 +136,11 @@ def _entry(key: str, group: dict[str, tarfile.TarInfo], stream: BinaryIO) -> dic
     try:
         txt = stream.read(text.size).decode().strip()
         info = soundfile.info(_Window(stream, audio.offset_data, audio.size))
+        num_samples = known_length(info.frames, TarMember(stream.name, key, audio.offset_data, audio.size))
     except UnicodeDecodeError:
         return {"key": key, "error": "has a transcript that is not UTF-8"}
+    except AudioError as error:
+        return {"key": key, "error": str(error)}
     except (soundfile.LibsndfileError, OSError) as error:
         return {"key": key, "error": f"cannot be decoded: {getattr(error, 'error_string', error)}"}
     return {
@@ -145,7 +149,7 @@ def _entry(key: str, group: dict[str, tarfile.TarInfo], stream: BinaryIO) -> dic
         "audio_bytes": audio.size,
         "txt_offset": text.offset_data,
         "txt_bytes": text.size,
-        "num_samples": info.frames,
+        "num_samples": num_samples,
         "sample_rate": info.samplerate,
         "txt": txt,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
 from wenet_lite.data.kaldi import PathLike, read_table
 from wenet_lite.data.manifest import write_manifest
@@ -39,7 +40,9 @@ def make_shard_list(
     Raises:
         DataError: if a file is missing or malformed.
     """
-    shards, failed = write_shards(_utterances(wav_scp, text, segments), shards_dir, options, jobs)
+    utterances = _utterances(wav_scp, text, segments)
+    Path(output).unlink(missing_ok=True)  # it must not list tars that are being replaced
+    shards, failed = write_shards(utterances, shards_dir, options, jobs)
     _report(failed)
     write_shard_list(shards, output)
     logger.info("%s: %d shards", output, len(shards))

@@ -45,8 +45,15 @@ def _of_list(path: PathLike) -> dict[str, tuple[str, str]]:
         tree = parse_line(line, path, number)
         if "error" not in tree:
             wav = tree["wav"] if "://" in tree["wav"] else os.path.join(folder, tree["wav"])
-            sources[tree["key"]] = wav, f"#t={tree['start']},{tree['end']}" if "end" in tree else ""
+            sources[tree["key"]] = wav, _fragment(tree.get("start"), tree.get("end"))
     return sources
+
+
+def _fragment(start: float | None, end: float | None) -> str:
+    """A span with one end lasts from the beginning of the recording, or to its end."""
+    if end is None:
+        return "" if start is None else f"#t={start}"
+    return f"#t={start or 0},{end}"
 
 
 def _of_wav_scp(path: PathLike) -> dict[str, tuple[str, str]]:

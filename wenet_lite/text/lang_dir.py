@@ -35,7 +35,8 @@ def make_lang_dir(
     Returns:
         the number of units, special ones included: those pieces that occur in the transcripts.
     Raises:
-        DataError: if the text is empty or does not yield so many pieces, or the folder holds something else.
+        DataError: if the text is empty, does not yield so many pieces or, for sentencepiece, is all Chinese characters
+            that `rules` make units; or if the folder holds something else.
     """
     lines = [text for text in map(rules, transcripts) if text]
     if not lines:
@@ -54,6 +55,11 @@ def make_lang_dir(
         else:
             parts = [part for line in lines for part in parts_of(line, rules)]
             between = [part for part, is_unit in parts if not is_unit]
+            if not between:
+                message = (
+                    f"the text is all Chinese characters, units by text.split_han: no {model_type} model is needed"
+                )
+                raise DataError(message, cure="--model-type char")
             pieces = {part for part, is_unit in parts if is_unit} | _train(between, vocab_size, model_type, temporary)
         write_units(sorted(pieces), temporary / "units.txt")
         dump_yaml(rules, temporary / "text_rules.yaml")

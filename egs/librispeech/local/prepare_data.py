@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def prepare(part: Path, data_dir: Path) -> int:
     """Write wav.scp, text, utt2spk, spk2utt, utt2dur and (given SPEAKERS.TXT) spk2gender, whole or not at all.
 
-    An earlier data directory of this name is replaced with all that was derived from it.
+    An earlier data directory of this name is replaced with all that was derived from it; a link to one stays a link.
 
     Returns:
         the number of utterances.
@@ -57,16 +57,17 @@ def prepare(part: Path, data_dir: Path) -> int:
     speakers = part.parent / "SPEAKERS.TXT"
     if speakers.exists():
         tables["spk2gender"] = _spk2gender(speakers, set(utt2spk.values()))
-    temporary = data_dir.with_name(data_dir.name + ".tmp")
+    target = data_dir.resolve()
+    temporary = target.with_name(target.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
         for name, table in tables.items():
             write_table(temporary / name, table)
         validate(temporary, no_feats=True)
-        if data_dir.exists():
-            shutil.rmtree(data_dir)
-        temporary.rename(data_dir)
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return len(wav)

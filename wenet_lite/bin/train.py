@@ -73,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with run_lock(exp_dir, "train") if world.is_main else nullcontext():
             checkpoint = load_continuation(
                 exp_dir / "checkpoints", recipe.resolved, recipe.data,
-                with_defaults=with_defaults, allow_change=args.allow_config_change, world=world,
+                lang_dir=Path(args.lang_dir), with_defaults=with_defaults, allow_change=args.allow_config_change,
+                world=world,
             )  # fmt: skip
             if world.is_main:
                 _LOG.info(

@@ -13,6 +13,7 @@ from wenet_lite.data.batch_plan import BatchPlan
 from wenet_lite.distributed import World, gather_objects
 from wenet_lite.errors import ConfigError
 from wenet_lite.model.architecture import refuse_other_architecture
+from wenet_lite.text.tokenizer import load_tokenizer
 from wenet_lite.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, load_latest
 from wenet_lite.training.training_config import FREE_TO_CHANGE, SETS_THE_END
 
@@ -33,6 +34,7 @@ def load_continuation(
     resolved: Mapping[str, Any],
     data: str,
     *,
+    lang_dir: Path,
     with_defaults: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     allow_change: bool,
     world: World,
@@ -43,11 +45,12 @@ def load_continuation(
         folder: its `checkpoints/`.
         resolved: configuration of the run that is to go on.
         data: fingerprint of its training data.
+        lang_dir: holds its units, which must be those of the run so far; the folder above `checkpoints/` has copies.
         with_defaults: gives a configuration the settings that are newer than it.
         allow_change: go on although one of them is another than it was.
         world: this process among the ranks; the main one tells.
     Raises:
-        ConfigError: if configuration or data have changed, or are not the same on all ranks.
+        ConfigError: if configuration, data or units have changed, or are not the same on all ranks.
         CheckpointError: if the model is another, or no checkpoint can be read.
     """
     _check_agreement(resolved, data, world)
@@ -57,6 +60,7 @@ def load_continuation(
         return None
     if checkpoint is None:
         checkpoint = load_checkpoint(checkpoint_path(folder, update))
+    _refuse_other_units(lang_dir, folder.parent)
     changes = differences(with_defaults(checkpoint.config), resolved)
     refuse_other_architecture(changes, folder)
     if data != checkpoint.data:
@@ -75,6 +79,16 @@ def load_continuation(
         for change in changes:
             _LOG.warning("the run has changed since its last checkpoint: %s", change)
     return checkpoint
+
+
+def _refuse_other_units(lang_dir: Path, run: Path) -> None:
+    """Rows of the weights belong to units, which a checkpoint does not tell; the run's copies do."""
+    if (run / "units.txt").exists() and not load_tokenizer(lang_dir).writes_like(load_tokenizer(run)):
+        raise ConfigError(
+            f"units or BPE model are not those of {run}, which is to go on",
+            path=lang_dir,
+            cure="give the lang directory it was begun with, or train into another --exp-dir, with --init-from",
+        )
 
 
 def _check_agreement(resolved: Mapping[str, Any], data: str, world: World) -> None:

@@ -61,6 +61,17 @@ def test_another_network_does_not_go_on_with_the_weights_of_this_one(toy: Toy, t
         train.main(toy.train_arguments(tmp_path, "training.max_epochs=2", other))
 
 
+@pytest.mark.parametrize(("before", "now"), [("adam", "novograd"), ("novograd", "adamw")])
+def test_an_optimizer_does_not_go_on_with_the_moments_of_another_kind(
+    toy: Toy, tmp_path: Path, before: str, now: str
+) -> None:
+    one, two = (f"training.max_epochs={epochs}" for epochs in (1, 2))
+    assert train.main(toy.train_arguments(tmp_path, one, f"training.optimizer.type={before}")) == 0
+    other = toy.train_arguments(tmp_path, two, f"training.optimizer.type={now}")
+    with pytest.raises(CheckpointError, match=rf"moments of another optimiser: .*type: {before} -> {now} \("):
+        train.main([*other, "--allow-config-change"])
+
+
 @pytest.mark.parametrize("change", ["another order", "one more"])
 def test_a_run_with_other_units_does_not_go_on_in_any_case(toy: Toy, tmp_path: Path, change: str) -> None:
     """Rows of the weights belong to units."""

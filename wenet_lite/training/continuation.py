@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from wenet_lite.config import differences
 from wenet_lite.data.batch_plan import BatchPlan
 from wenet_lite.distributed import World, gather_objects
-from wenet_lite.errors import ConfigError
+from wenet_lite.errors import CheckpointError, ConfigError
 from wenet_lite.model.architecture import refuse_other_architecture
 from wenet_lite.text.tokenizer import load_tokenizer
 from wenet_lite.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, load_latest
@@ -51,7 +51,7 @@ def load_continuation(
         world: this process among the ranks; the main one tells.
     Raises:
         ConfigError: if configuration, data or units have changed, or are not the same on all ranks.
-        CheckpointError: if the model is another, or no checkpoint can be read.
+        CheckpointError: if the model is another, or the optimiser's moments are, or no checkpoint can be read.
     """
     _check_agreement(resolved, data, world)
     checkpoint = load_latest(folder) if world.is_main else None
@@ -63,6 +63,7 @@ def load_continuation(
     _refuse_other_units(lang_dir, folder.parent)
     changes = differences(with_defaults(checkpoint.config), resolved)
     refuse_other_architecture(changes, folder)
+    _refuse_other_moments(changes, folder)
     if data != checkpoint.data:
         changes.append("the training data: utterances or transcripts are not those of the list as it was")
     free = set(FREE_TO_CHANGE)
@@ -89,6 +90,14 @@ def _refuse_other_units(lang_dir: Path, run: Path) -> None:
             path=lang_dir,
             cure="give the lang directory it was begun with, or train into another --exp-dir, with --init-from",
         )
+
+
+def _refuse_other_moments(changes: Iterable[str], folder: Path) -> None:
+    """Adam and AdamW go on with each other's moments; NovoGrad has one number a tensor in place of the second."""
+    for change in changes:
+        if change.startswith("training.optimizer.type:") and "novograd" in change:
+            cure = "train into another --exp-dir, with --init-from"
+            raise CheckpointError(f"has the moments of another optimiser: {change}", path=folder, cure=cure)
 
 
 def _check_agreement(resolved: Mapping[str, Any], data: str, world: World) -> None:

@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             trainer = Trainer(recipe, checkpoint, exp_dir, world, device)
             del checkpoint  # as large as the model and its moments
             if world.is_main:
-                write_experiment(config, paths, exp_dir)  # once nothing refuses them any more
+                write_experiment(config, paths, recipe.model, exp_dir)  # once nothing refuses them any more
             finished = trainer.run()
     status = 0 if finished else EXIT_RESUMABLE
     if not finished and world.is_main:

@@ -39,6 +39,8 @@ from wenet_lite.training.validation import Validator
 _LOG = logging.getLogger(__name__)
 
 SCHEMA = 1
+_SEEDS = 2**32
+"""What is multiplied with numbers of updates and micro-batches must stay within torch's 64 bits."""
 _MANY_UNKNOWN = 0.01
 
 
@@ -69,6 +71,8 @@ class ExperimentConfig:
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ValueError(f"schema {self.schema} is not known, only {SCHEMA}")
+        if not 0 <= self.seed < _SEEDS:
+            raise ValueError(f"seed must be at least 0 and less than {_SEEDS}")
 
 
 def read_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> ExperimentConfig:

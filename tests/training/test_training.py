@@ -111,6 +111,16 @@ def test_a_changed_run_goes_on_only_when_that_is_wanted(toy: Toy, tmp_path: Path
     assert len(records(tmp_path / "exp", "dev")) == 2
 
 
+def test_hours_are_not_free_where_a_dev_loss_at_the_end_counts(toy: Toy, tmp_path: Path) -> None:
+    for kind in ("cosine", "plateau"):
+        schedule = f"training.schedule.type={kind}"
+        assert train.main(toy.train_arguments(tmp_path / kind, "training.max_epochs=1", schedule)) == 0
+    hours = ("training.max_epochs=1", "training.max_hours=9")
+    with pytest.raises(ConfigError, match=r"checkpoint: training\.max_hours: 0\.0 -> 9\.0 \(undo that"):
+        train.main(toy.train_arguments(tmp_path / "plateau", *hours, "training.schedule.type=plateau"))
+    assert train.main(toy.train_arguments(tmp_path / "cosine", *hours, "training.schedule.type=cosine")) == 0
+
+
 def test_a_run_of_an_older_version_goes_on_where_new_settings_have_their_defaults(toy: Toy, tmp_path: Path) -> None:
     assert train.main(toy.train_arguments(tmp_path, "training.max_epochs=1")) == 0
     checkpoint = newest(tmp_path)

@@ -66,9 +66,7 @@ def load_continuation(
     _refuse_other_moments(changes, folder)
     if data != checkpoint.data:
         changes.append("the training data: utterances or transcripts are not those of the list as it was")
-    free = set(FREE_TO_CHANGE)
-    if resolved["training"]["schedule"]["type"] in ("cosine", "plateau"):
-        free -= SETS_THE_END
+    free = set(FREE_TO_CHANGE) - SETS_THE_END.get(resolved["training"]["schedule"]["type"], set())
     serious = [change for change in changes if change.split(":", 1)[0] not in free]
     if serious and not allow_change:
         raise ConfigError(

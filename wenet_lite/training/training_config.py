@@ -103,5 +103,9 @@ FREE_TO_CHANGE = (
 )
 """What may change between two parts of a run; the weights do not depend on it but for rounding and the run's length."""
 
-SETS_THE_END = {"training.max_epochs", "training.max_updates"}
-"""What the learning rate of a cosine depends on; a plateau's hears of the dev set where a part of a run has ended."""
+SETS_THE_END = {
+    "cosine": {"training.max_epochs", "training.max_updates"},
+    "plateau": {"training.max_epochs", "training.max_updates", "training.max_hours"},
+}
+"""What is not free by type of schedule: the learning rate of a cosine depends on the last update, which hours do not
+tell; a plateau's hears of the dev set wherever a part of a run has ended."""

@@ -87,6 +87,40 @@ def test_every_shipped_configuration_names_the_command_that_trains_it(path: Path
     assert options.get("--train-config", default and default[1]) == f"conf/{path.name}"
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "seed=-1", "seed=4294967296", "features.num_mel_bins=0", "features.dither=-1", "batch.bucket_width=.nan",
+        "batch.bucket_width=.inf", "model.encoder.dropout_rate=1", "model.encoder.attention_dropout_rate=-0.1",
+        "model.decoder.positional_dropout_rate=2", "model.encoder.moe.dropout_rate=1.5", "training.max_epochs=-1",
+        "training.max_updates=-1", "training.max_hours=-1", "training.early_stop=-1", "training.max_bad_fraction=-1",
+        "training.checkpoint_interval=-1", "training.checkpoint_minutes=-1", "training.keep_best=-1",
+        "training.num_workers=-1", "training.profile_updates=-1", "training.grad_clip=0", "training.grad_clip=-5",
+        "training.grad_clip=nan", "training.optimizer.lr=0", "training.optimizer.lr=-0.001",
+        "training.optimizer.lr=.inf", "training.optimizer.betas=[0.9, 1]", "training.optimizer.betas=[-0.1, 0.9]",
+        "training.optimizer.eps=-1", "training.optimizer.weight_decay=-1", "training.schedule.final_ratio=-1",
+        "training.spec_augment.num_t_mask=-1", "training.spec_augment.max_f=-1",
+        "training.spec_augment.max_t_ratio=1.1", "training.spec_sub.num_t_sub=-1", "training.spec_trim.max_t=-1",
+    ],
+)  # fmt: skip
+def test_values_that_cannot_be_meant_are_refused_by_name(setting: str) -> None:
+    with pytest.raises(ConfigError, match=setting.partition("=")[0].rpartition(".")[2]):
+        read_experiment(CONF / "smoke.yaml", [setting])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "seed=0", "batch.bucket_width=0", "model.encoder.dropout_rate=0", "training.max_updates=0",
+        "training.checkpoint_interval=0", "training.keep_best=0", "training.num_workers=0", "training.grad_clip=.inf",
+        "training.optimizer.betas=[0, 0.9]", "training.optimizer.lr=1e-30", "training.spec_augment.num_t_mask=0",
+        "training.spec_augment=null",
+    ],
+)  # fmt: skip
+def test_what_has_a_meaning_at_the_edge_is_taken(setting: str) -> None:
+    read_experiment(CONF / "smoke.yaml", [setting])
+
+
 def test_differences_name_key_and_both_values() -> None:
     before, now = to_dict(Outer(3)), to_dict(Outer(3, Inner(0.2), None, (1.0, 2.0)))
     assert differences(before, now) == ["factors: [1.0] -> [1.0, 2.0]", "inner.rate: 0.1 -> 0.2"]

@@ -238,7 +238,10 @@ def test_another_start_symbol_than_the_units_say_is_refused(golden: Path, tmp_pa
         import_wenet.main([str(source), str(tmp_path / "exp")])
 
 
-@pytest.mark.parametrize("case", ["told", "of old", "told, not in the weights", "not wanted", "of old, none"])
+CMVN_CASES = ["told", "told, another file", "of old", "told, not in the weights", "not wanted", "of old, none"]
+
+
+@pytest.mark.parametrize("case", CMVN_CASES)
 def test_features_are_normalised_as_wenet_normalises_them(golden: Path, tmp_path: Path, case: str) -> None:
     source = shutil.copytree(golden / "u2pp", tmp_path / "wenet")
     tree, state = yaml.safe_load((source / "train.yaml").read_text()), torch.load(source / "final.pt")
@@ -253,6 +256,8 @@ def test_features_are_normalised_as_wenet_normalises_them(golden: Path, tmp_path
         tree["cmvn"] = None
     if case in ("not wanted", "of old, none"):
         expected = [torch.zeros_like(expected[0]), torch.ones_like(expected[1])]
+    if case == "told, another file":
+        write_cmvn(CmvnStats.of(torch.randn(9, 80)), source / "global_cmvn")
     torch.save(state, source / "final.pt")
     (source / "train.yaml").write_text(yaml.safe_dump(tree))
     import_wenet.main([str(source), str(tmp_path / "exp")])

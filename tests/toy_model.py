@@ -21,9 +21,9 @@ def make_untrained(toy: Toy, exp_dir: Path, *settings: str) -> Path:
         [WeightedList.parse(lists[0])], lists[1], str(toy.folder / "lang"), str(toy.folder / "global_cmvn")
     )
     exp_dir.mkdir(parents=True, exist_ok=True)
-    write_experiment(config, paths, exp_dir)
     model = build_model(config, load_tokenizer(toy.folder / "lang").vocab_size)
     model.encoder.global_cmvn.set_stats(read_cmvn(paths.cmvn))
+    write_experiment(config, paths, model, exp_dir)
     with torch.no_grad():
         model.ctc.ctc_lo.weight.mul_(6.0)
         model.ctc.ctc_lo.bias[model.blank_id] += 14.0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import os
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
@@ -157,13 +159,11 @@ def _convert(hint: Any, value: Any, path: str | os.PathLike[str] | None, at: str
         if isinstance(value, Mapping):
             return from_dict(hint, value, path=path, at=at)
         raise ConfigError(f"'{at}' must be a section of keys and values, got {value!r}", path=path)
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        try:
-            return float(value)
-        except ValueError:
-            pass
+    if hint is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        with suppress(ValueError):
+            number = float(value)  # YAML 1.1 reads 1e-3 as text
+            if not math.isnan(number):  # which passes all checks of ranges
+                return number
     if hint in (int, str, bool) and type(value) is hint:
         return value
     if hint is Any:

@@ -39,6 +39,8 @@ from wenet_lite.training.validation import Validator
 _LOG = logging.getLogger(__name__)
 
 SCHEMA = 1
+_SEEDS = 2**32
+"""What is multiplied with numbers of updates and micro-batches must stay within torch's 64 bits."""
 _MANY_UNKNOWN = 0.01
 
 
@@ -69,6 +71,8 @@ class ExperimentConfig:
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ValueError(f"schema {self.schema} is not known, only {SCHEMA}")
+        if not 0 <= self.seed < _SEEDS:
+            raise ValueError(f"seed must be at least 0 and less than {_SEEDS}")
 
 
 def read_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> ExperimentConfig:
@@ -140,11 +144,18 @@ class DataPaths:
     init_partial: bool = False
 
 
-def write_experiment(config: ExperimentConfig, paths: DataPaths, exp_dir: Path) -> None:
-    """Write `train.yaml` and copies of the lang directory's files and of `global_cmvn` into a run's directory."""
+def write_experiment(config: ExperimentConfig, paths: DataPaths, model: AsrModel, exp_dir: Path) -> None:
+    """Write `train.yaml`, copies of the lang directory's files, and `global_cmvn` into a run's directory.
+
+    The statistics are the model's own: where it has those of a checkpoint, they may be others than `paths.cmvn`.
+    """
     dump_yaml(config, exp_dir / "train.yaml")
     copy_lang_files(paths.lang_dir, exp_dir)
-    write_cmvn(read_cmvn(paths.cmvn), exp_dir / "global_cmvn")
+    given = read_cmvn(paths.cmvn)
+    statistics = model.encoder.global_cmvn.statistics(given)
+    if statistics is not given and paths.init_from is None:  # else the log has told of it
+        _LOG.warning("the model goes on with the CMVN statistics that it has so far, not with %s", paths.cmvn)
+    write_cmvn(statistics, exp_dir / "global_cmvn")
 
 
 def build_recipe(config: ExperimentConfig, paths: DataPaths, world: World, device: torch.device) -> Recipe:

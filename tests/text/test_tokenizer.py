@@ -128,3 +128,24 @@ def test_copied_lang_files_leave_no_model_of_another_kind_behind(tmp_path: Path)
     assert (target / "bpe.model").exists()
     copy_lang_files(tmp_path / "char", target)
     assert sorted(path.name for path in target.iterdir()) == ["text_rules.yaml", "units.txt"]
+
+
+def test_tokenizers_write_alike_by_their_units_and_their_scores(tmp_path: Path) -> None:
+    def made(name: str, text: list[str], kind: str = "unigram") -> Tokenizer:
+        make_lang_dir(text, TextRules(), 33, kind, tmp_path / name)  # type: ignore[arg-type]
+        return load_tokenizer(tmp_path / name)
+
+    first, elsewhere, char = made("first", TEXT), made("elsewhere/again", TEXT), made("char", TEXT, "char")
+    assert first.writes_like(elsewhere) and char.writes_like(char)
+    assert (tmp_path / "first/bpe.model").read_bytes() != (tmp_path / "elsewhere/again/bpe.model").read_bytes()
+    assert not first.writes_like(char) and not char.writes_like(first)
+    made("other", [*TEXT, *TEXT[:1] * 9])
+    (tmp_path / "other/units.txt").write_bytes((tmp_path / "first/units.txt").read_bytes())
+    assert not first.writes_like(load_tokenizer(tmp_path / "other"))
+
+
+def test_lang_files_are_copied_onto_themselves(tmp_path: Path) -> None:
+    make_lang_dir(TEXT, TextRules(), 33, "unigram", tmp_path / "lang")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "lang").iterdir()}
+    copy_lang_files(tmp_path / "lang", tmp_path / "lang")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "lang").iterdir()} == before

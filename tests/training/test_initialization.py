@@ -17,6 +17,7 @@ from wenet_lite.data.weighted_list import WeightedList
 from wenet_lite.distributed import World
 from wenet_lite.errors import CheckpointError
 from wenet_lite.experiment import DataPaths, build_recipe, read_experiment
+from wenet_lite.features.cmvn import read_cmvn
 from wenet_lite.model.weights import unit_axis
 from wenet_lite.text.tokenizer import read_units
 from wenet_lite.training.checkpoint import list_checkpoints, load_checkpoint
@@ -223,6 +224,30 @@ def test_a_run_with_checkpoints_goes_on_from_them(
     assert not any("the model starts from" in line for line in caplog.messages)
     whole, halves = newest(tmp_path / "whole").model, newest(tmp_path / "halves").model
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
+
+
+def test_the_statistics_of_a_run_are_those_of_its_model(
+    other_toy: Toy, toy: Toy, toy_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is exported takes them from there: after --init-from, and where a run goes on with another --cmvn."""
+
+    def are_the_models(exp_dir: Path) -> bool:
+        model, found = newest(exp_dir).model, read_cmvn(exp_dir / "global_cmvn").mean_and_istd()
+        own = [model[f"encoder.global_cmvn.{name}"] for name in ("mean", "istd")]
+        return all(map(torch.equal, own, found))
+
+    given = read_cmvn(other_toy.folder / "global_cmvn")
+    init = ["--init-from", str(toy_model / "avg_2.pt")]
+    assert train.main([*other_toy.train_arguments(tmp_path / "init", ONE_EPOCH), *init]) == 0
+    assert are_the_models(tmp_path / "init")
+    assert train.main(other_toy.train_arguments(tmp_path / "exp", ONE_EPOCH)) == 0
+    assert are_the_models(tmp_path / "exp") and read_cmvn(tmp_path / "exp/global_cmvn").num_frames == given.num_frames
+    arguments = other_toy.train_arguments(tmp_path / "exp")
+    arguments[arguments.index("--cmvn") + 1] = str(toy.folder / "global_cmvn")
+    assert not any("CMVN statistics" in line for line in caplog.messages)
+    assert train.main(arguments) == 0
+    assert are_the_models(tmp_path / "exp")
+    assert sum("goes on with the CMVN statistics that it has so far" in line for line in caplog.messages) == 1
 
 
 def test_a_silent_partial_load_is_refused(

@@ -3,11 +3,14 @@
 import itertools
 import json
 import logging
+import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from tensorboardX import SummaryWriter
 from toy import Toy, run_module
 from toy_run import newest, records
 
@@ -265,6 +268,15 @@ def test_posteriors_become_a_picture_of_the_likely_units() -> None:
     posteriors[:, 0], posteriors[2, 7] = 0.9, 0.8
     image = picture(posteriors.numpy())
     assert image.shape == (1, 12, 20) and image[0, 11, 8] == pytest.approx(0.8) and image[0, 0, 0] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("frames", "value"), [(5, 0.01), (5, math.nan), (0, 0.0)])
+def test_posteriors_that_have_no_likely_unit_become_a_picture_too(tmp_path: Path, frames: int, value: float) -> None:
+    """As those of a model that has just begun, or has diverged."""
+    image = picture(np.full((frames, 100), value, np.float32))
+    assert image.shape == (1, 6, 4 * max(frames, 1)) and 0 <= image.min() <= image.max() <= 1
+    with SummaryWriter(str(tmp_path)) as writer:
+        writer.add_image("posteriors", image, 1)
 
 
 def test_each_epoch_has_a_summary_with_its_wer(toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from wenet_lite.bin import make_shards, train
 from wenet_lite.distributed import World
 from wenet_lite.errors import CheckpointError, ConfigError, DataError
 from wenet_lite.model.asr_model import Losses
+from wenet_lite.text.tokenizer import read_units, write_units
 from wenet_lite.training.average import average_checkpoints, choose_checkpoints
 from wenet_lite.training.checkpoint import load_checkpoint, save_checkpoint
 from wenet_lite.training.meter import Meter
@@ -59,6 +61,33 @@ def test_another_network_does_not_go_on_with_the_weights_of_this_one(toy: Toy, t
         train.main(toy.train_arguments(tmp_path, "training.max_epochs=2", other))
 
 
+@pytest.mark.parametrize(("before", "now"), [("adam", "novograd"), ("novograd", "adamw")])
+def test_an_optimizer_does_not_go_on_with_the_moments_of_another_kind(
+    toy: Toy, tmp_path: Path, before: str, now: str
+) -> None:
+    one, two = (f"training.max_epochs={epochs}" for epochs in (1, 2))
+    assert train.main(toy.train_arguments(tmp_path, one, f"training.optimizer.type={before}")) == 0
+    other = toy.train_arguments(tmp_path, two, f"training.optimizer.type={now}")
+    with pytest.raises(CheckpointError, match=rf"moments of another optimiser: .*type: {before} -> {now} \("):
+        train.main([*other, "--allow-config-change"])
+
+
+@pytest.mark.parametrize("change", ["another order", "one more"])
+def test_a_run_with_other_units_does_not_go_on_in_any_case(toy: Toy, tmp_path: Path, change: str) -> None:
+    """Rows of the weights belong to units."""
+    exp_dir, lang = tmp_path / "exp", tmp_path / "lang"
+    assert train.main(toy.train_arguments(exp_dir, "training.max_epochs=1")) == 0
+    units = list(read_units(toy.folder / "lang" / "units.txt"))[3:]
+    shutil.copytree(toy.folder / "lang", lang)
+    write_units(reversed(units) if change == "another order" else [*units, "Z"], lang / "units.txt")
+    arguments = [*toy.train_arguments(exp_dir, "training.max_epochs=2"), "--allow-config-change"]
+    arguments[arguments.index("--lang-dir") + 1] = str(lang)
+    before = {path: path.read_bytes() for path in exp_dir.rglob("*") if path.is_file() and path.name != ".lock"}
+    with pytest.raises(ConfigError, match=r"lang: units or BPE model are not those of .*/exp, .* \(give the lang dir"):
+        train.main(arguments)
+    assert {path: path.read_bytes() for path in exp_dir.rglob("*") if path.name != ".lock" and path.is_file()} == before
+
+
 def test_a_changed_run_goes_on_only_when_that_is_wanted(toy: Toy, tmp_path: Path) -> None:
     train.main(toy.train_arguments(tmp_path / "exp", "training.max_epochs=1"))
     arguments = toy.train_arguments(tmp_path / "exp", "training.max_epochs=2", "training.optimizer.lr=0.002")
@@ -80,6 +109,16 @@ def test_a_changed_run_goes_on_only_when_that_is_wanted(toy: Toy, tmp_path: Path
     assert len(records(tmp_path / "exp", "dev")) == 1
     assert train.main([*arguments, "--allow-config-change"]) == 0
     assert len(records(tmp_path / "exp", "dev")) == 2
+
+
+def test_hours_are_not_free_where_a_dev_loss_at_the_end_counts(toy: Toy, tmp_path: Path) -> None:
+    for kind in ("cosine", "plateau"):
+        schedule = f"training.schedule.type={kind}"
+        assert train.main(toy.train_arguments(tmp_path / kind, "training.max_epochs=1", schedule)) == 0
+    hours = ("training.max_epochs=1", "training.max_hours=9")
+    with pytest.raises(ConfigError, match=r"checkpoint: training\.max_hours: 0\.0 -> 9\.0 \(undo that"):
+        train.main(toy.train_arguments(tmp_path / "plateau", *hours, "training.schedule.type=plateau"))
+    assert train.main(toy.train_arguments(tmp_path / "cosine", *hours, "training.schedule.type=cosine")) == 0
 
 
 def test_a_run_of_an_older_version_goes_on_where_new_settings_have_their_defaults(toy: Toy, tmp_path: Path) -> None:

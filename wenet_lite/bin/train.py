@@ -73,16 +73,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         with run_lock(exp_dir, "train") if world.is_main else nullcontext():
             checkpoint = load_continuation(
                 exp_dir / "checkpoints", recipe.resolved, recipe.data,
-                with_defaults=with_defaults, allow_change=args.allow_config_change, world=world,
+                lang_dir=Path(args.lang_dir), with_defaults=with_defaults, allow_change=args.allow_config_change,
+                world=world,
             )  # fmt: skip
             if world.is_main:
                 _LOG.info(
                     "%.2f M parameters on %s, %d processes of %d threads",
                     count_parameters(recipe.model) / 1e6, device, world.size, torch.get_num_threads(),
                 )  # fmt: skip
-                write_experiment(config, paths, exp_dir)
             trainer = Trainer(recipe, checkpoint, exp_dir, world, device)
             del checkpoint  # as large as the model and its moments
+            if world.is_main:
+                write_experiment(config, paths, recipe.model, exp_dir)  # once nothing refuses them any more
             finished = trainer.run()
     status = 0 if finished else EXIT_RESUMABLE
     if not finished and world.is_main:

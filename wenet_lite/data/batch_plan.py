@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -49,6 +50,8 @@ class BatchConfig:
             raise ValueError("micro_batches_per_update, max_utterances and shard_window must be at least 1")
         if min(self.batch_size, self.bucket_width, self.plain_epochs) < 0:
             raise ValueError("batch_size, bucket_width and plain_epochs must not be negative")
+        if not self.bucket_width < math.inf:
+            raise ValueError("bucket_width must be a finite number")
         if not self.speed_factors or min(self.speed_factors) <= 0:
             raise ValueError("speed_factors must be a list of positive numbers")
 

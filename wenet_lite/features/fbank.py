@@ -34,6 +34,10 @@ class FbankConfig:
     num_mel_bins: int = 80
     dither: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.num_mel_bins < 1 or self.dither < 0:
+            raise ValueError("num_mel_bins must be at least 1, and dither not be negative")
+
 
 def num_frames(num_samples: int) -> int:
     """Frames that `num_samples` samples at 16 kHz give: 1 + (n - 400) // 160 (Kaldi's snip_edges)."""

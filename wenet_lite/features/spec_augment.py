@@ -32,6 +32,12 @@ class SpecAugmentConfig:
     max_f: int = 10
     max_t_ratio: float = 1.0
 
+    def __post_init__(self) -> None:
+        if min(self.num_t_mask, self.num_f_mask, self.max_t, self.max_f) < 0:
+            raise ValueError("num_t_mask, num_f_mask, max_t and max_f must not be negative")
+        if not 0 <= self.max_t_ratio <= 1:
+            raise ValueError("max_t_ratio lies between 0 and 1")
+
 
 @dataclass(frozen=True)
 class SpecSubConfig:
@@ -43,6 +49,10 @@ class SpecSubConfig:
     num_t_sub: int = 3
     max_t: int = 30
 
+    def __post_init__(self) -> None:
+        if min(self.num_t_sub, self.max_t) < 0:
+            raise ValueError("num_t_sub and max_t must not be negative")
+
 
 @dataclass(frozen=True)
 class SpecTrimConfig:
@@ -51,6 +61,10 @@ class SpecTrimConfig:
     """
 
     max_t: int = 20
+
+    def __post_init__(self) -> None:
+        if self.max_t < 0:
+            raise ValueError("max_t must not be negative")
 
 
 def spec_augment(

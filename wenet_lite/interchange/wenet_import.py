@@ -67,7 +67,7 @@ def import_wenet(source: str | os.PathLike[str], target: str | os.PathLike[str],
             if not bpe.exists():
                 raise DataError("no such sentencepiece model", path=bpe, cure="copy it into the model directory")
             shutil.copyfile(bpe, made / BPE_MODEL)
-        write_cmvn(statistics or _statistics_of(model), made / "global_cmvn")
+        write_cmvn(model.encoder.global_cmvn.statistics(statistics), made / "global_cmvn")
         save_atomically(model.state_dict(), made / "model.pt")
     return count_parameters(model)
 
@@ -162,9 +162,3 @@ def _complete_cmvn(
         model.encoder.global_cmvn.set_stats(statistics)
         tensors |= {name: model.state_dict()[name] for name in _CMVN_TENSORS}
     return statistics
-
-
-def _statistics_of(model: AsrModel) -> CmvnStats:
-    """Statistics that give the mean and deviation of a model."""
-    mean, istd = model.encoder.global_cmvn.mean.double(), model.encoder.global_cmvn.istd.double()
-    return CmvnStats(mean, istd.pow(-2) + mean.square(), 1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wenet_lite.model.attention import MultiHeadedAttention, sinusoids
 from wenet_lite.model.decoder_cache import DecoderCache
+from wenet_lite.model.dropout import check_dropout_rates
 from wenet_lite.model.feed_forward import ActivationType, PositionwiseFeedForward, build_activation
 from wenet_lite.model.mask import causal_mask, padding_mask
 
@@ -36,6 +37,9 @@ class TransformerDecoderConfig:
     positional_dropout_rate: float = 0.1
     self_attention_dropout_rate: float = 0.0
     src_attention_dropout_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_dropout_rates(self)
 
 
 class DecoderLayer(nn.Module):

@@ -6,6 +6,17 @@ import torch
 from torch import Tensor, nn
 
 
+def check_dropout_rates(config: object) -> None:
+    """Refuse rates of a configuration, fields whose names end in `dropout_rate`, that are none.
+
+    Raises:
+        ValueError: naming the first that is not from 0 to less than 1.
+    """
+    for name, value in vars(config).items():
+        if name.endswith("dropout_rate") and not 0 <= value < 1:
+            raise ValueError(f"{name} must be at least 0 and less than 1")
+
+
 class Dropout(nn.Dropout):
     """Zero elements with probability `p` in training, and scale up the others.
 

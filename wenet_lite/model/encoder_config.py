@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from wenet_lite.model.dropout import check_dropout_rates
 from wenet_lite.model.feed_forward import ActivationType
 from wenet_lite.model.mixture import MixtureConfig
 from wenet_lite.model.subsampling import SubsamplingType
@@ -62,6 +63,7 @@ class EncoderConfig:
     attention_dropout_rate: float = 0.1
 
     def __post_init__(self) -> None:
+        check_dropout_rates(self)
         if self.output_size % (2 * self.attention_heads):
             raise ValueError(f"output_size {self.output_size} is not a multiple of twice attention_heads")
         if self.looks_ahead and self.cnn_module_kernel % 2 == 0:

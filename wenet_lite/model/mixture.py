@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from wenet_lite.model.dropout import check_dropout_rates
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
 from wenet_lite.model.input_check import is_recorded
 
@@ -39,6 +40,7 @@ class MixtureConfig:
     importance_weight: float = 0.15
 
     def __post_init__(self) -> None:
+        check_dropout_rates(self)
         if not 1 <= self.top_k <= self.num_experts:
             raise ValueError(f"top_k must lie between 1 and num_experts {self.num_experts}")
         layers = self.layers if self.layers is not None else (1,)

@@ -92,6 +92,10 @@ class Tokenizer(ABC):
         """Unit ids of a text as it stands in a list; the rules change nothing where they have been applied."""
         return self.encode(self.rules(text))
 
+    def writes_like(self, other: Tokenizer) -> bool:
+        """Whether another tokenizer makes the same unit ids of a text to which the rules have been applied."""
+        return type(self) is type(other) and self.units == other.units
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of unit ids; one or more `▁` start a word, special units other than `<unk>` are silent."""
         pieces = (self._pieces[i] for i in ids if i not in (0, 2))
@@ -115,6 +119,10 @@ class BpeTokenizer(Tokenizer):
         except (OSError, RuntimeError) as error:
             raise DataError("cannot load the BPE model", path=model, cure="stage 3 makes it") from error
 
+    def writes_like(self, other: Tokenizer) -> bool:
+        """Whether its pieces have the same scores too; the bytes of a model tell besides where it was made."""
+        return super().writes_like(other) and isinstance(other, BpeTokenizer) and self._scores() == other._scores()
+
     def split(self, text: str) -> list[str]:
         """Sentencepiece's best segmentation, and Chinese characters where the rules split them off."""
         return [
@@ -122,6 +130,10 @@ class BpeTokenizer(Tokenizer):
             for part, is_unit in parts_of(text, self.rules)
             for piece in ([part] if is_unit else self._processor.encode(part, out_type=str))
         ]
+
+    def _scores(self) -> list[tuple[str, float]]:
+        ids = range(len(self._processor))
+        return [(self._processor.id_to_piece(index), self._processor.get_score(index)) for index in ids]
 
 
 class CharTokenizer(Tokenizer):
@@ -155,15 +167,16 @@ def load_tokenizer(lang_dir: str | os.PathLike[str]) -> Tokenizer:
 
 
 def copy_lang_files(lang_dir: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Copy what a lang directory holds into the folder `target`, and remove what it does not hold.
+    """Copy what a lang directory holds into the folder `target`, each file by rename, and remove what it lacks.
 
     Raises:
         DataError: if it lacks units or text rules.
     """
     for name in LANG_FILES:
-        source = Path(lang_dir) / name
+        source, copy = Path(lang_dir) / name, Path(target) / f"{name}.tmp"
         if source.exists():
-            shutil.copyfile(source, Path(target) / name)
+            shutil.copyfile(source, copy)
+            copy.replace(Path(target) / name)
         elif name == BPE_MODEL:
             (Path(target) / name).unlink(missing_ok=True)
         else:

@@ -15,6 +15,7 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from wenet_lite.data.kaldi import write_lines
+from wenet_lite.model.asr_model import BLANK_ID
 from wenet_lite.model.model_config import ModelConfig
 from wenet_lite.training.checkpoint import order
 from wenet_lite.training.metrics import EXPERT
@@ -118,10 +119,14 @@ class Monitor:
 def picture(posteriors: np.ndarray) -> np.ndarray:
     """(frames, vocab) posteriors as a (1, height, width) picture in [0, 1]: time to the right, blank at the top.
 
-    Only units that are likely somewhere have a row.
+    Only the blank and units that are likely somewhere have a row; what is not a number is black, and so is the one
+    column of an utterance without frames: TensorBoard takes no empty picture.
     """
-    likely = np.flatnonzero(posteriors.max(axis=0) > 0.05)
-    rows = np.repeat(posteriors[:, likely].T, 6, axis=0)
+    if not len(posteriors):
+        posteriors = np.zeros((1, posteriors.shape[1]), posteriors.dtype)
+    posteriors = np.nan_to_num(posteriors)
+    shown = np.union1d([BLANK_ID], np.flatnonzero(posteriors.max(axis=0) > 0.05))
+    rows = np.repeat(posteriors[:, shown].T, 6, axis=0)
     return np.repeat(rows, 4, axis=1)[None]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -38,6 +39,12 @@ class OptimizerConfig:
     freeze: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not 0 < self.lr < math.inf:
+            raise ValueError("lr must be above 0")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("betas must be at least 0 and less than 1")
+        if min(self.eps, self.weight_decay) < 0:
+            raise ValueError("eps and weight_decay must not be negative")
         if self.type == "adam" and self.weight_decay:
             raise ValueError("adam has no weight_decay; set type: adamw")
         for pattern, factor in self.lr_factors.items():

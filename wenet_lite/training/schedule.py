@@ -44,7 +44,7 @@ class ScheduleConfig:
             raise ValueError("warmup_updates must be at least 1")
         if not 0 < self.factor < 1:
             raise ValueError("factor must be between 0 and 1")
-        for name in ("hold_updates", "decay_rate", "patience", "threshold", "min_lr"):
+        for name in ("hold_updates", "decay_rate", "final_ratio", "patience", "threshold", "min_lr"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
 

@@ -9,6 +9,11 @@ from wenet_lite.features.spec_augment import SpecAugmentConfig, SpecSubConfig, S
 from wenet_lite.training.optimizer import OptimizerConfig
 from wenet_lite.training.schedule import ScheduleConfig
 
+_NOT_NEGATIVE = (
+    "max_epochs", "max_updates", "max_hours", "early_stop", "max_bad_fraction", "checkpoint_interval",
+    "checkpoint_minutes", "keep_best", "num_workers", "profile_updates",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -17,7 +22,7 @@ class TrainingConfig:
     max_updates: updates after which the run ends; 0 for no such limit.
     max_hours: hours of training, over all restarts, after which the run ends; 0 for no such limit.
     early_stop: epochs without a better dev result after which the run ends; 0 for no such limit.
-    grad_clip: largest norm of an update's gradient.
+    grad_clip: largest norm of an update's gradient; .inf for no limit.
     max_bad_updates: updates in a row with a gradient that is not finite, after which the run stops.
     max_bad_fraction: part of an epoch's utterances that may be unusable or unreadable.
     log_interval: updates between two records of metrics.
@@ -70,6 +75,11 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if min(self.log_interval, self.keep_checkpoints, self.max_bad_updates) < 1:
             raise ValueError("log_interval, keep_checkpoints and max_bad_updates must be at least 1")
+        for name in _NOT_NEGATIVE:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative")
+        if self.grad_clip <= 0:
+            raise ValueError("grad_clip must be above 0; inf clips nothing")
         if not 0 <= self.ema_decay < 1:
             raise ValueError("ema_decay must be at least 0 and less than 1")
 
@@ -93,5 +103,9 @@ FREE_TO_CHANGE = (
 )
 """What may change between two parts of a run; the weights do not depend on it but for rounding and the run's length."""
 
-SETS_THE_END = {"training.max_epochs", "training.max_updates"}
-"""What the learning rate of a cosine depends on; a plateau's hears of the dev set where a part of a run has ended."""
+SETS_THE_END = {
+    "cosine": {"training.max_epochs", "training.max_updates"},
+    "plateau": {"training.max_epochs", "training.max_updates", "training.max_hours"},
+}
+"""What is not free by type of schedule: the learning rate of a cosine depends on the last update, which hours do not
+tell; a plateau's hears of the dev set wherever a part of a run has ended."""

@@ -40,7 +40,7 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.lr < math.inf:
-            raise ValueError("lr must be above 0")
+            raise ValueError("lr must be above 0 and finite")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError("betas must be at least 0 and less than 1")
         if min(self.eps, self.weight_decay) < 0:

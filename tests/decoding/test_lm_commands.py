@@ -112,7 +112,8 @@ def test_a_language_model_that_does_not_fit_is_told(
         (["--lm", "bad.arpa"], "bad.arpa"),
         (["--hotwords", "gone.txt"], "gone.txt: cannot read the file: No such file or directory"),
         (["--lm", "gone.arpa", "--lm-weight", "-1"], "lm_weight and hotword_score cannot be negative"),
-        (["--lm", "gone.arpa", "--word-bonus", "nan"], "weights, bonuses and penalties must be numbers"),
+        (["--lm", "gone.arpa", "--word-bonus", "inf"], "weights, bonuses and penalties must be numbers"),
+        (["--lm", "gone.arpa", "--word-bonus", "nan"], "'decoding.word_bonus' must be of type float, got nan"),
         (
             ["--lm", "gone.arpa", "--lm-weights", "gone.json"],
             "gone.json: cannot read the file: No such file or directory (tune_lm writes it)",

@@ -38,7 +38,8 @@ class SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no 
         for told, there in _TOLD.findall(self.extra_info):
             is_known = int(told) < _ENDLESS or self.format in ("RF64", "W64")
             if is_known and round(self.frames * int(told) / max(int(there), 1)) > self.frames:
-                raise AudioError(f"is truncated: {there} of {told} bytes", path=str(source))
+                cure = "copy it again, or write what is there anew, as by sox"
+                raise AudioError(f"is truncated: {there} of {told} bytes", path=str(source), cure=cure)
 
 
 def open_sound(source: AudioSource) -> SoundFile:

@@ -127,10 +127,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="(default: %(default)s)"
     )
     args = parser.parse_args(argv)
+    fused = args.lm or args.hotwords
     if args.modes is None:  # the greedy search hears neither
-        fused = args.lm or args.hotwords
         args.modes = [mode for mode in DECODING_MODES if not (fused and mode == "ctc_greedy_search")]
-    elif "ctc_greedy_search" in args.modes and (args.lm or args.hotwords):
+    elif fused and "ctc_greedy_search" in args.modes:
         parser.error("ctc_greedy_search hears neither --lm nor --hotwords: leave it out of --modes")
     if args.left_chunks < -1:
         parser.error("--left-chunks are -1, for all, or more")

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from wenet_lite.data.audio_source import AudioFile, AudioSource, as_source
-from wenet_lite.data.sound_file import SEEKING_FORMATS, SoundFile, known_length, open_sound, undecodable
+from wenet_lite.data.sound_file import SoundFile, known_length, open_sound, undecodable
 from wenet_lite.errors import AudioError, InputError
 
 _PORTION = 1 << 23  # samples over all channels
@@ -153,7 +153,7 @@ def _decode(source: AudioSource, start_s: float | None, end_s: float | None) -> 
             if first:
                 file.seek(first)
             samples = _read_first_channel(file, last - first)
-            exact = file.format in SEEKING_FORMATS
+            exact = file.seekable()
     except (soundfile.LibsndfileError, OSError) as error:
         raise undecodable(source, error) from error
     if exact and len(samples) < last - first:

@@ -11,7 +11,7 @@ import soxr
 
 from wenet_lite.data.audio import complaint, span_in_samples
 from wenet_lite.data.audio_source import AudioSource, as_source
-from wenet_lite.data.sound_file import SEEKING_FORMATS, SoundFile, known_length, open_sound, undecodable
+from wenet_lite.data.sound_file import SoundFile, known_length, open_sound, undecodable
 from wenet_lite.errors import AudioError
 
 _BLOCK_S = 10
@@ -56,7 +56,7 @@ def read_blocks(
                 yield samples if resampler is None else resampler.resample_chunk(samples, last=ends)
                 if ends:
                     break
-            if position < last and file.format in SEEKING_FORMATS:
+            if position < last and file.seekable():
                 raise AudioError(f"is truncated: {position - first} of {last - first} samples", path=str(source))
     except (soundfile.LibsndfileError, OSError) as error:
         raise undecodable(source, error) from error
@@ -64,7 +64,7 @@ def read_blocks(
 
 def _seek(file: SoundFile, first: int) -> int:
     """Go to sample `first`, by reading where the format does not seek exactly; returns the position reached."""
-    if file.format in SEEKING_FORMATS:
+    if file.seekable():
         return int(file.seek(first))
     position = 0
     while position < first:

@@ -9,7 +9,7 @@ import soundfile
 from wenet_lite.data.audio_source import AudioSource
 from wenet_lite.errors import AudioError
 
-SEEKING_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF")
+_SEEKING_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF")
 """Formats, by libsndfile's names, in which a sample is found exactly."""
 _NO_LENGTH = 1 << 40
 _ENDLESS = 0x7FFF0000
@@ -27,7 +27,7 @@ class SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no 
 
     def seekable(self) -> bool:
         """Whether a sample is found exactly."""
-        return self.format in SEEKING_FORMATS and super().seekable()
+        return self.format in _SEEKING_FORMATS and super().seekable()
 
     def refuse_if_torn(self, source: AudioSource) -> None:
         """Compare what the header tells with what is there.

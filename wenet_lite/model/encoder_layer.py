@@ -61,8 +61,9 @@ class ConformerLayer(nn.Module):
             x = torch.add(x, self.dropout(self.feed_forward_macaron(self.norm_ff_macaron(x))), alpha=self.scale)
         attended, keys_values = self.self_attn.forward_self(self.norm_mha(x), attention_mask, pos_emb, attention_cache)
         x = x + self.dropout(attended)
-        inputs = convolution_cache.transpose(1, 2)
-        if self.conv_module is not None:
+        if self.conv_module is None:
+            inputs = convolution_cache.transpose(1, 2)
+        else:
             convolved, inputs = self.conv_module(self.norm_conv(x), frame_mask, convolution_cache)
             x = x + self.dropout(convolved)
         transformed, routing = self._transform(self.norm_ff(x), embedding)

@@ -554,6 +554,10 @@ def test_malformed_input_gets_one_line_with_file_line_and_cure(
         ("lhotse nowhere.jsonl.gz data", "nowhere.jsonl.gz: cannot read the file: No such file or directory"),
         ("hf nowhere data", "nowhere: no such folder"),
         ("csv one.csv two.csv data", "--format csv takes one source (see --help)"),
+        (
+            "lhotse cuts.jsonl data --columns audio=path",
+            "--columns and --quotes are of tables: --format lhotse has none",
+        ),
         ("parquet a data", "argument --format: invalid choice: 'parquet'"),
     ],
 )

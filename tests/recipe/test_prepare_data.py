@@ -206,7 +206,7 @@ def test_a_folder_with_other_things_is_not_replaced(
     mine.mkdir()
     (mine / "chapter1.tex").write_text("three years of work\n")
     assert prepare(part, mine) == 1
-    assert f"{mine}: exists and is no data directory" in capsys.readouterr().err
+    assert f"{mine}: is not a data directory and not empty" in capsys.readouterr().err
     assert [path.name for path in mine.iterdir()] == ["chapter1.tex"]
 
 

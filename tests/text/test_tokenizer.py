@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from wenet_lite.errors import DataError
 from wenet_lite.text.lang_dir import ModelType, make_lang_dir
 from wenet_lite.text.rules import TextRules
-from wenet_lite.text.tokenizer import Tokenizer, copy_lang_files, load_tokenizer, read_units, separate_words
+from wenet_lite.text.tokenizer import Tokenizer, copy_lang_files, load_tokenizer, read_units, word_splitter
 
 TEXT = ["the quick brown fox", "jumps over the lazy dog's", "THE BOX OF FOXES"] * 5
 
@@ -80,9 +80,9 @@ def test_marks_of_words_in_a_row_are_one_blank(tmp_path: Path) -> None:
     assert tokenizer.decode([mark, a, mark, mark, a, mark]) == "A A"
 
 
-def test_words_are_separated_by_blanks_and_around_ideographs() -> None:
-    assert separate_words("THE 你好 FOX世", ["\u2581THE", "你"]).split() == ["THE", "你", "好", "FOX", "世"]
-    assert separate_words("你好 A", ["你", "A"]).split() == ["你", "好", "A"]
+def test_words_are_split_at_blanks_and_around_ideographs() -> None:
+    assert word_splitter(["\u2581THE", "你"])("THE 你好 FOX世") == ["THE", "你", "好", "FOX", "世"]
+    assert word_splitter(["你", "A"])("你好 A") == ["你", "好", "A"]
 
 
 def test_chinese_characters_are_units_between_the_pieces_of_other_words(tmp_path: Path) -> None:

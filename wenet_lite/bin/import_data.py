@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.format != "lhotse" and len(args.source) > 1:
         parser.error(f"--format {args.format} takes one source")
+    if args.format == "lhotse" and (args.columns or args.quotes != "csv"):
+        parser.error("--columns and --quotes are of tables: --format lhotse has none")
     # all is read before the first directory is written
     directories = {
         args.dest / split: assemble(utterances, source, args.max_bad_fraction)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,20 +26,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.decoding.lm_tuning import RescoringWeights, tune_weights
     from wenet_lite.decoding.ngram_arpa import read_arpa
     from wenet_lite.decoding.ngram_kenlm import KenLm
+    from wenet_lite.text.ideographs import split_words
     from wenet_lite.text.rules import TextRules, load_rules
-    from wenet_lite.text.tokenizer import WORD_START, read_units, separate_words
+    from wenet_lite.text.tokenizer import read_units, word_splitter
 
-    rules, units = TextRules(case="keep", normalise=False, apostrophe="keep"), [WORD_START]
+    rules = TextRules(case="keep", normalise=False, apostrophe="keep")
+    words: Callable[[str], list[str]] = split_words
     if args.rules:
-        rules, units = load_rules(args.rules), list(read_units(args.rules / "units.txt"))
+        rules, words = load_rules(args.rules), word_splitter(read_units(args.rules / "units.txt"))
+
+    def separated(text: str) -> str:
+        return " ".join(words(text))
+
     nbests = read_nbest(args.nbest)
-    written = {separate_words(text, units): text for nbest in nbests for text in nbest.texts}
-    nbests = [replace(nbest, texts=tuple(separate_words(text, units) for text in nbest.texts)) for nbest in nbests]
+    written = {separated(text): text for nbest in nbests for text in nbest.texts}
+    nbests = [replace(nbest, texts=tuple(map(separated, nbest.texts))) for nbest in nbests]
     is_arpa = str(args.lm).removesuffix(".gz").endswith(".arpa")
     lm: LanguageModel = read_arpa(args.lm) if is_arpa else KenLm(args.lm)
     if args.tune:
         ref, path = args.tune
-        refs = {key: separate_words(rules(text), units) for key, text in read_table(ref).items()}
+        refs = {key: separated(rules(text)) for key, text in read_table(ref).items()}
         tuned = tune_weights(nbests, refs, lm)
         tuned.write(path)
         print(f"lm_weight {tuned.lm_weight:g}, word_bonus {tuned.word_bonus:g}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -43,16 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.decoding.lm_text import plain_sentences, transcripts
     from wenet_lite.decoding.ngram_arpa import write_arpa
     from wenet_lite.decoding.ngram_estimation import EstimationOptions, estimate_lm
+    from wenet_lite.text.ideographs import split_words
     from wenet_lite.text.rules import TextRules, load_rules
-    from wenet_lite.text.tokenizer import WORD_START, read_units, separate_words
+    from wenet_lite.text.tokenizer import read_units, word_splitter
 
     rules = TextRules(case="keep", normalise=False, apostrophe="keep")
+    words: Callable[[str], list[str]] = split_words
     if args.rules:
         rules = load_rules(args.rules)
-    units = read_units(args.rules / "units.txt") if args.rules and (args.rules / "units.txt").exists() else [WORD_START]
+    if args.rules and (args.rules / "units.txt").exists():
+        words = word_splitter(read_units(args.rules / "units.txt"))
 
     def prepare(text: str) -> str:
-        return separate_words(rules(text), units)
+        return " ".join(words(rules(text)))
 
     names = ("order", "prune", "vocab_size", "min_count")
     options = from_dict(EstimationOptions, {name: getattr(args, name) for name in names})

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wenet_lite.decoding.ngram_arpa import read_arpa
     from wenet_lite.decoding.posteriors import PosteriorReader
     from wenet_lite.experiment import load_run, read_experiment
-    from wenet_lite.text.tokenizer import separate_words
+    from wenet_lite.text.tokenizer import word_splitter
     from wenet_lite.transfer import choose_device
 
     config = read_experiment(args.exp_dir / "train.yaml")
@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     chunk_size = config.model.encoder.static_chunk_size or -1
     read = PosteriorReader(loaded.model, loaded.fbank, loaded.tokenizer, device, chunk_size)
     refs = {utterance.key: loaded.tokenizer.rules(utterance.txt) for utterance in manifest}
-    coverage = check_coverage(lm.words, (separate_words(ref, loaded.tokenizer.units) for ref in refs.values()))
+    words = word_splitter(loaded.tokenizer.units)
+    coverage = check_coverage(lm.words, (" ".join(words(ref)) for ref in refs.values()))
     _LOG.log(logging.WARNING if coverage.cure else logging.INFO, "%s: %s", args.data, coverage)
     search = CtcPrefixBeamSearch(args.beam_size, loaded.model.blank_id)
     portions = []

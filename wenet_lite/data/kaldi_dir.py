@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 
 from wenet_lite.data.kaldi import PathLike, read_table, write_table
@@ -74,9 +74,15 @@ def select_utterances(tables: Mapping[str, Table], utterances: Container[str]) -
     return kept
 
 
-def replace_dir(directory: PathLike, tables: Mapping[str, Table]) -> None:
+def replace_dir(
+    directory: PathLike, tables: Mapping[str, Table], check: Callable[[Path], object] | None = None
+) -> None:
     """Make a directory anew with these tables; until all are written the old one stays. A link to one stays a link.
 
+    Args:
+        directory: the data directory.
+        tables: its files by name.
+        check: looks at what was written; if it raises, the old one stays.
     Raises:
         DataError: if the old one holds files but no utt2spk: what is no data directory is not deleted.
     """
@@ -91,6 +97,8 @@ def replace_dir(directory: PathLike, tables: Mapping[str, Table]) -> None:
         fresh.mkdir()
         for name, table in tables.items():
             write_table(fresh / name, table)
+        if check is not None:
+            check(fresh)
         if target.exists():
             target.rename(stale)
         fresh.rename(target)

@@ -14,7 +14,7 @@ from wenet_lite.decoding.options import Hypothesis
 from wenet_lite.decoding.prefix_tree import PrefixTree, build_prefix_tree
 from wenet_lite.errors import ConfigError
 
-_MAX_NODES = 2048
+_MAX_NODES = 1024
 """Nodes of padded trees that the decoder reads at once: it bounds the memory, and trees of one size need no padding."""
 
 

@@ -30,7 +30,7 @@ from wenet_lite.model.context import streaming_context
 from wenet_lite.scoring.bootstrap import wer_interval
 from wenet_lite.scoring.chunk_report import ChunkRow
 from wenet_lite.scoring.wer import Scores, abridged, align
-from wenet_lite.text.tokenizer import Tokenizer, separate_words
+from wenet_lite.text.tokenizer import Tokenizer, word_splitter
 
 _LOG = logging.getLogger(__name__)
 _WHOLE = -1
@@ -203,9 +203,9 @@ class ChunkEvaluation:
         keys: Sequence[str],
         references: Mapping[str, str],
     ) -> ChunkRow:
-        units = self._tokenizer.units
-        refs = [separate_words(self._tokenizer.rules(references[key]), units).split() for key in keys]
-        hyps = [separate_words(found.texts.get(key, ""), units).split() for key in keys]
+        words = word_splitter(self._tokenizer.units)
+        refs = [words(self._tokenizer.rules(references[key])) for key in keys]
+        hyps = [words(found.texts.get(key, "")) for key in keys]
         scores = Scores(tuple(align(keys, refs, hyps)), ())
         interval = wer_interval(scores)
         context = streaming_context(self._model.config.encoder, chunk_size, num_left_chunks)

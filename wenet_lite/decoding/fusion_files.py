@@ -13,7 +13,7 @@ from wenet_lite.decoding.lm_coverage import check_coverage
 from wenet_lite.decoding.ngram_arpa import read_arpa
 from wenet_lite.decoding.options import DecodingOptions
 from wenet_lite.errors import ConfigError
-from wenet_lite.text.tokenizer import Tokenizer, separate_words
+from wenet_lite.text.tokenizer import Tokenizer, word_splitter
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ def load_fusion(
     word_lm = None
     if lm is not None:
         word_lm = WordLm(read_arpa(Path(lm)), options.lm_weight, options.word_bonus)
-        texts = [separate_words(text, tokenizer.units) for text in references if text]
+        words = word_splitter(tokenizer.units)
+        texts = [" ".join(words(text)) for text in references if text]
         if texts:
             coverage = check_coverage(word_lm.lm.words, texts)
             _LOG.log(logging.WARNING if coverage.cure else logging.INFO, "%s: %s", lm, coverage)

@@ -13,7 +13,7 @@ from wenet_lite.decoding.ngram import NgramLm
 from wenet_lite.decoding.weight_files import LmWeights, read_weights, write_weights
 from wenet_lite.errors import DataError
 from wenet_lite.scoring.wer import align
-from wenet_lite.text.tokenizer import Tokenizer, separate_words
+from wenet_lite.text.tokenizer import Tokenizer, word_splitter
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ def tune_fusion(
     Raises:
         DataError: if there is no reference word, or nothing to be heard.
     """
-    units = list(tokenizer.units)
-    refs = [separate_words(ref, units).split() for _, texts in portions for ref in texts]
+    units, split = list(tokenizer.units), word_splitter(tokenizer.units)
+    refs = [split(ref) for _, texts in portions for ref in texts]
     words = sum(map(len, refs))
     if not any(len(tried.lens) and int(tried.lens.max()) for tried, _ in portions):
         raise DataError("nothing can be heard in the dev set", cure="look at its audio")
@@ -74,7 +74,7 @@ def tune_fusion(
 
     def errors(fusion: Fusion) -> int:
         hyps = [
-            separate_words(tokenizer.decode(found[0].tokens if found else ()), units).split()
+            split(tokenizer.decode(found[0].tokens if found else ()))
             for tried, _ in portions
             for found in search.search(tried, fusion)
         ]

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from wenet_lite.config import from_dict, load_yaml
@@ -151,10 +151,15 @@ def parts_of(text: str, rules: TextRules) -> list[tuple[str, bool]]:
     return [(part, HAN.fullmatch(part) is not None) for part in HAN.split(text) if part.strip()]
 
 
-def separate_words(text: str, units: Iterable[str]) -> str:
-    """A text with blanks between its words: an ideograph is one, and where no unit begins with `▁` every character."""
+def word_splitter(units: Iterable[str]) -> Callable[[str], list[str]]:
+    """What splits a text of these units into words: an ideograph is one; without units that begin with `▁` each
+    character."""
     marked = any(unit.startswith(WORD_START) for unit in units)
-    return " ".join(split_words(text) if marked else "".join(text.split()))
+    return split_words if marked else _characters
+
+
+def _characters(text: str) -> list[str]:
+    return list("".join(text.split()))
 
 
 def load_tokenizer(lang_dir: str | os.PathLike[str]) -> Tokenizer:

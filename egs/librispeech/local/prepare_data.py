@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from wenet_lite.bin import command
 from wenet_lite.data.audio import audio_info
-from wenet_lite.data.kaldi import read_lines, spk2utt_from, write_table
+from wenet_lite.data.kaldi import read_lines, spk2utt_from
+from wenet_lite.data.kaldi_dir import replace_dir
 from wenet_lite.data.kaldi_validate import validate
 from wenet_lite.errors import DataError
 
@@ -36,10 +36,9 @@ def prepare(part: Path, data_dir: Path) -> int:
     Returns:
         the number of utterances.
     Raises:
-        DataError: naming the transcript or audio file that is missing, empty or unreadable.
+        DataError: naming the transcript or audio file that is missing, empty or unreadable, or a folder of this name
+            that is no data directory.
     """
-    if data_dir.exists() and not (data_dir / "wav.scp").exists():
-        raise DataError("exists and is no data directory", path=data_dir, cure="choose another name or remove it")
     wav, text, utt2spk = read_part(part)
     with ThreadPoolExecutor() as pool:
         infos = pool.map(audio_info, wav.values())
@@ -57,19 +56,7 @@ def prepare(part: Path, data_dir: Path) -> int:
     speakers = part.parent / "SPEAKERS.TXT"
     if speakers.exists():
         tables["spk2gender"] = _spk2gender(speakers, set(utt2spk.values()))
-    target = data_dir.resolve()
-    temporary = target.with_name(target.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir(parents=True)
-        for name, table in tables.items():
-            write_table(temporary / name, table)
-        validate(temporary, no_feats=True)
-        if target.exists():
-            shutil.rmtree(target)
-        temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    replace_dir(data_dir, tables, check=lambda written: validate(written, no_feats=True))
     return len(wav)
 
 

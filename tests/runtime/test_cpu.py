@@ -7,6 +7,7 @@ from torch import nn
 from wenet_lite.model.convolution import ConvolutionModule
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
 from wenet_lite.runtime.cpu import PackedFeedForward, pack
+from wenet_lite.runtime.int8 import has_vnni, quantize
 
 
 @pytest.mark.parametrize("hidden", [48, 1024])
@@ -36,3 +37,19 @@ def test_a_batch_norm_goes_into_the_convolution_before_it() -> None:
         found, _ = module(x, mask, before)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     assert isinstance(module.norm, nn.Identity)
+
+
+@pytest.mark.parametrize("bits", [7, 8])
+def test_int8_products_err_by_less_than_half_a_step_of_each_input(bits: int) -> None:
+    if bits == 8 and not has_vnni():
+        pytest.skip("this processor adds up products of 8 by 8 bits in 16")
+    plain = nn.Sequential(nn.Linear(64, 16))
+    with torch.no_grad():
+        plain[0].weight.copy_(torch.randint(-126, 127, (16, 64)) / 127)  # exact in int8, as the largest is 1
+        plain[0].weight[:, 0] = 1.0
+        x = 2 * torch.rand(100, 64) - 1
+        expected, steps = plain(x), plain[0].weight.abs().sum(dim=1)
+        quantize(plain, reduce_range=bits == 7)
+        errors = (plain(x) - expected).abs() / steps
+    half_a_step = (x.max() - x.min()) / (2**bits - 1) / 2
+    assert 0 < errors.max() <= 1.02 * half_a_step  # zero is a step, too, which shifts the others

@@ -14,7 +14,7 @@ from wenet_lite.model.cache import EncoderCache
 from wenet_lite.model.convolution import ConvolutionModule, DepthwiseConv1d, PointwiseConv1d
 from wenet_lite.model.encoder import Encoder
 from wenet_lite.model.feed_forward import PositionwiseFeedForward
-from wenet_lite.runtime.int8 import quantize
+from wenet_lite.runtime.int8 import has_vnni, quantize
 from wenet_lite.runtime.joint_attention import join_attention
 
 _ROWS = 16
@@ -39,7 +39,7 @@ def prepare_for_cpu(model: AsrModel, *, int8: bool = False) -> None:
     """
     join_attention(model.encoder)
     if int8:
-        quantize(model)
+        quantize(model, reduce_range=not has_vnni())
     if torch.backends.mkldnn.is_available():
         pack(model)
     model.encoder.advance = Advance(model.encoder)  # type: ignore[method-assign]

@@ -74,6 +74,13 @@ def select_utterances(tables: Mapping[str, Table], utterances: Container[str]) -
     return kept
 
 
+def require_replaceable(directory: PathLike) -> None:
+    """Raise a `DataError` where `directory` holds files but no utt2spk: what is no data directory is not deleted."""
+    target = Path(directory)
+    if target.exists() and not (target / "utt2spk").is_file() and any(target.iterdir()):
+        raise DataError("is not a data directory and not empty", path=directory, cure="remove it or choose another")
+
+
 def replace_dir(
     directory: PathLike, tables: Mapping[str, Table], check: Callable[[Path], object] | None = None
 ) -> None:
@@ -84,11 +91,10 @@ def replace_dir(
         tables: its files by name.
         check: looks at what was written; if it raises, the old one stays.
     Raises:
-        DataError: if the old one holds files but no utt2spk: what is no data directory is not deleted.
+        DataError: as `require_replaceable`.
     """
+    require_replaceable(directory)
     target = Path(directory).resolve()
-    if target.exists() and not (target / "utt2spk").is_file() and any(target.iterdir()):
-        raise DataError("is not a data directory and not empty", path=directory, cure="remove it or choose another")
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh, stale = (target.with_name(f"{target.name}.{suffix}") for suffix in ("tmp", "old"))
     for leftover in (fresh, stale):

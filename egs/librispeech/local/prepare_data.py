@@ -10,7 +10,7 @@ from pathlib import Path
 from wenet_lite.bin import command
 from wenet_lite.data.audio import audio_info
 from wenet_lite.data.kaldi import read_lines, spk2utt_from
-from wenet_lite.data.kaldi_dir import replace_dir
+from wenet_lite.data.kaldi_dir import replace_dir, require_replaceable
 from wenet_lite.data.kaldi_validate import validate
 from wenet_lite.errors import DataError
 
@@ -39,6 +39,7 @@ def prepare(part: Path, data_dir: Path) -> int:
         DataError: naming the transcript or audio file that is missing, empty or unreadable, or a folder of this name
             that is no data directory.
     """
+    require_replaceable(data_dir)  # before hours of audio are looked into
     wav, text, utt2spk = read_part(part)
     with ThreadPoolExecutor() as pool:
         infos = pool.map(audio_info, wav.values())

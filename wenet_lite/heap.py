@@ -15,21 +15,23 @@ def trim_heap() -> None:
 
 
 class HeapTrimmer:
-    """Trims the heap from time to time for all threads that ask for it.
+    """Trims the heap while there is work and once after it, in a thread of its own.
 
     Args:
-        interval_s: seconds from one time to the next, at least.
+        interval_s: seconds from one time to the next; so long after the last work, at most, its memory is given back.
     """
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s
-        self._due = time.monotonic() + interval_s
-        self._lock = threading.Lock()
+        self._worked = threading.Event()
+        threading.Thread(target=self._run, name="heap", daemon=True).start()
 
     def __call__(self) -> None:
-        """Trim if it is time."""
-        with self._lock:
-            if time.monotonic() < self._due:
-                return
-            self._due = time.monotonic() + self._interval_s
-        trim_heap()
+        """Say that something was allocated or freed; returns at once."""
+        self._worked.set()
+
+    def _run(self) -> None:
+        while self._worked.wait():
+            time.sleep(self._interval_s)
+            self._worked.clear()
+            trim_heap()

@@ -20,6 +20,7 @@ from wenet_lite.data.audio_blocks import read_blocks
 from wenet_lite.data.audio_source import EncodedAudio
 from wenet_lite.errors import AudioError
 from wenet_lite.features.fbank import SAMPLE_RATE
+from wenet_lite.heap import HeapTrimmer
 from wenet_lite.runtime.recognizer import Recognizer
 from wenet_lite.runtime.sample_rates import UPLOAD_RATES
 from wenet_lite.runtime.server.metrics import Metrics
@@ -38,12 +39,13 @@ class FileQueue:
         recognizer: the model.
         options: how many files at a time, and how long they may be.
         metrics: to keep.
+        trim: is told of work.
     Attributes:
         taken: files that are received, wait or are recognised.
     """
 
-    def __init__(self, recognizer: Recognizer, options: ServerOptions, metrics: Metrics) -> None:
-        self._recognizer, self._limits, self._metrics = recognizer, options.limits, metrics
+    def __init__(self, recognizer: Recognizer, options: ServerOptions, metrics: Metrics, trim: HeapTrimmer) -> None:
+        self._recognizer, self._limits, self._metrics, self._trim = recognizer, options.limits, metrics, trim
         self._threads = ThreadPoolExecutor(options.file_threads, "files", initializer=_give_way)
         self.taken = 0
         self._recognized: set[int] = set()  # by which threads
@@ -92,6 +94,7 @@ class FileQueue:
             transcript = self._recognizer.transcribe(samples, hotwords=hotwords)
         finally:
             self._recognized.discard(threading.get_ident())
+            self._trim()
         self._metrics.heard("file", len(samples) / SAMPLE_RATE, time.monotonic() - began)
         return transcript
 

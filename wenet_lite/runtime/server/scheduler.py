@@ -113,7 +113,7 @@ class Scheduler:
         recognizer: the model.
         endpointing: where segments end.
         metrics: to keep, of this thread and others.
-        trim: of the heap, for all threads.
+        trim: is told of work.
     Attributes:
         num_streams: that were opened and not closed, as the event loop knows.
     """

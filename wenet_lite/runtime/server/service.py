@@ -6,12 +6,16 @@ import asyncio
 import itertools
 from typing import Protocol
 
+from wenet_lite.heap import HeapTrimmer
 from wenet_lite.runtime.recognizer import Recognizer
 from wenet_lite.runtime.server.files import FileQueue
 from wenet_lite.runtime.server.metrics import Metrics
 from wenet_lite.runtime.server.options import ServerOptions
 from wenet_lite.runtime.server.refusals import Reason, Refusal
 from wenet_lite.runtime.server.stream_threads import StreamThreads
+
+_TRIM_S = 2.0
+"""Between two times that the heap is trimmed."""
 
 
 class Guest(Protocol):
@@ -39,8 +43,9 @@ class Service:
     def __init__(self, recognizer: Recognizer, options: ServerOptions) -> None:
         self.options = options
         self.metrics = Metrics()
-        self.streams = StreamThreads(recognizer, options.endpointing, self.metrics, options.threads)
-        self.files = FileQueue(recognizer, options, self.metrics)
+        trim = HeapTrimmer(_TRIM_S)
+        self.streams = StreamThreads(recognizer, options.endpointing, self.metrics, trim, options.threads)
+        self.files = FileQueue(recognizer, options, self.metrics, trim)
         self.guests: set[Guest] = set()
         self.draining = False
         self._numbers = itertools.count(1)

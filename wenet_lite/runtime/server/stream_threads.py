@@ -11,9 +11,6 @@ from wenet_lite.runtime.server.metrics import Metrics
 from wenet_lite.runtime.server.protocol import Start
 from wenet_lite.runtime.server.scheduler import LiveStream, Scheduler, StreamListener
 
-_TRIM_S = 2.0
-"""Between two times that the heap is trimmed."""
-
 
 class StreamThreads:
     """Schedulers, each with a thread and streams of its own. A new stream goes to the one that has the fewest.
@@ -22,11 +19,13 @@ class StreamThreads:
         recognizer: the model, which all share.
         endpointing: where segments end.
         metrics: to keep.
+        trim: is told of work.
         count: threads.
     """
 
-    def __init__(self, recognizer: Recognizer, endpointing: Endpointing, metrics: Metrics, count: int) -> None:
-        trim = HeapTrimmer(_TRIM_S)
+    def __init__(
+        self, recognizer: Recognizer, endpointing: Endpointing, metrics: Metrics, trim: HeapTrimmer, count: int
+    ) -> None:
         self._schedulers = [Scheduler(recognizer, endpointing, metrics, trim) for _ in range(count)]
 
     @property

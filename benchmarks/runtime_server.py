@@ -146,9 +146,7 @@ def rows(seen: Seen, clients: int, expected: list[str]) -> Iterator[Row]:
     settled = np.array(seen.resident[int(len(seen.resident) * WARM_UP_SHARE) :]) / 1e6
     yield growth("resident memory after the first fifth", settled)
     whole = settled[: len(settled) // LOWEST_OF_S * LOWEST_OF_S].reshape(-1, LOWEST_OF_S)
-    yield growth(
-        f"the lowest of each {LOWEST_OF_S} s of it: what is held, not what is in use for a chunk", whole.min(1)
-    )
+    yield growth(f"the lowest of each {LOWEST_OF_S} s of it", whole.min(1))
 
 
 def growth(subject: str, megabytes: np.ndarray) -> Row:

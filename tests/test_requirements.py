@@ -1,12 +1,12 @@
 """requirements.txt is all that training and its results need: what only tests and extras install is hidden here."""
 
-import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from toy import ROOT, Toy
 
 HIDING = """
@@ -21,10 +21,10 @@ runpy.run_module("wenet_lite.bin.train", run_name="__main__", alter_sys=True)
 
 
 def brought_by(names: list[str]) -> set[str]:
-    """Distributions that these need, they included; names are normalised."""
+    """Distributions that these need, they included; names are canonical."""
     found: set[str] = set()
     while names:
-        if (name := normalised(names.pop())) not in found:
+        if (name := canonicalize_name(names.pop())) not in found:
             found.add(name)
             try:
                 needed = [Requirement(line) for line in requires(name) or []]
@@ -32,10 +32,6 @@ def brought_by(names: list[str]) -> set[str]:
                 continue
             names += [each.name for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
     return found
-
-
-def normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def required(path: Path) -> list[str]:
@@ -46,7 +42,7 @@ def required(path: Path) -> list[str]:
 def test_training_needs_nothing_but_requirements_txt(toy: Toy, tmp_path: Path) -> None:
     kept = brought_by(required(ROOT / "requirements.txt"))
     owners_of = packages_distributions()
-    hidden = {module for module, owners in owners_of.items() if kept.isdisjoint(map(normalised, owners))}
+    hidden = {module for module, owners in owners_of.items() if kept.isdisjoint(map(canonicalize_name, owners))}
     assert {"pytest", "matplotlib", "onnx"} <= hidden and hidden.isdisjoint({"torch", "numpy", "tensorboardX"})
     script = tmp_path / "train.py"
     script.write_text(HIDING.format(hidden=hidden, root=str(ROOT)))

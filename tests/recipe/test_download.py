@@ -122,6 +122,17 @@ def test_a_part_is_fetched_and_unpacked(mirror: Mirror, tmp_path: Path) -> None:
     assert_whole(tmp_path)
 
 
+def test_a_python_whose_tarfile_has_no_filters_unpacks_too(
+    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As before 3.10.12 and 3.11.4: Debian 12 has 3.11.2."""
+    extractall = tarfile.TarFile.extractall
+    monkeypatch.setattr(tarfile.TarFile, "extractall", lambda archive, path: extractall(archive, path))
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    assert download(tmp_path, mirror.address) == 0
+    assert_whole(tmp_path)
+
+
 def test_a_part_that_is_there_is_not_fetched_again(mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "LibriSpeech" / PART).mkdir(parents=True)
     assert download(tmp_path, mirror.address) == 0

@@ -39,9 +39,10 @@ def owners_of_modules() -> dict[str, set[str]]:
     """Top-level modules, and the distributions that have files of them; Python 3.10's own function misses most."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for distribution in distributions():
+        name = canonicalize_name(distribution.name)  # reads the metadata each time
         for file in distribution.files or []:
             if file.suffix in (".py", ".so"):
-                found[file.parts[0].partition(".")[0]].add(canonicalize_name(distribution.metadata["Name"]))
+                found[file.parts[0].partition(".")[0]].add(name)
     return found
 
 
